@@ -1,0 +1,63 @@
+"""How many tasks may be opening to one host at a time (RFC 6455 section 4.1, item 2).
+
+The RFC asks clients to open one connection to a host after the other, so that a page with a hundred sockets does not
+look like an attack. Six at a time is what Apple's `httpMaximumConnectionsPerHost` allows by default. Open connections
+do not count, only those on their way; tasks get their turn in the order in which they asked.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import Callable, Deque, Dict, Tuple
+
+__all__ = ["Gate", "Ticket"]
+
+Host = Tuple[str, int]
+
+
+class Ticket:
+    """One task's place in the row for its host; `granted` may be read by any thread."""
+
+    def __init__(self, gate: Gate, host: Host, wake: Callable[[], None]) -> None:
+        self._gate = gate
+        self.host = host
+        self.wake = wake
+        self.granted = False
+
+    def release(self) -> None:
+        """The opening is over, or given up: the next one's turn. Again does nothing."""
+        self._gate.release(self)
+
+
+class Gate:
+    """The rows of one session. Any thread may use it."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._rows: Dict[Host, Deque[Ticket]] = {}
+
+    def enter(self, host: Host, wake: Callable[[], None]) -> Ticket:
+        """Take a place in the row; `wake` is called, without a lock, when `granted` has become true later on."""
+        ticket = Ticket(self, host, wake)
+        with self._lock:
+            row = self._rows.setdefault(host, deque())
+            row.append(ticket)
+            ticket.granted = len(row) <= self._limit
+        return ticket
+
+    def release(self, ticket: Ticket) -> None:
+        """See `Ticket.release`."""
+        with self._lock:
+            row = self._rows.get(ticket.host)
+            if row is None or ticket not in row:
+                return
+            row.remove(ticket)
+            if not row:
+                del self._rows[ticket.host]
+            admitted = [other for other in list(row)[: self._limit] if not other.granted]
+            for other in admitted:
+                other.granted = True
+        for other in admitted:
+            other.wake()

@@ -1,0 +1,65 @@
+"""What concerns all connections of a process at once: its end, and a fork.
+
+At exit every open connection gets a Close 1001 and one second, together, by the threads that run already: none can be
+started any more then. After a fork the child owns nothing: its copies of the descriptors are closed without a word (a
+shutdown would cut the parent's connection), and its locks, which threads that no longer exist may hold, are replaced.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from .connection import Connection
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Forkable(Protocol):
+        """What has locks or descriptors that a child process must not inherit."""
+
+        def abandon(self) -> None: ...
+
+
+__all__ = ["remember_connection", "remember_fork"]
+
+PATIENCE = 1.0
+"""Seconds for all goodbyes together: a program that ends must end."""
+
+_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+_forkable: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def remember_connection(connection: Connection) -> None:
+    """From now on the connection is said goodbye to at exit, and abandoned in a child process."""
+    _connections.add(connection)
+    _forkable.add(connection)
+
+
+def remember_fork(thing: Forkable) -> None:
+    """From now on `thing.abandon()` is called in every child process."""
+    _forkable.add(thing)
+
+
+def say_goodbye() -> None:
+    """Close what is open with 1001, within one second for all."""
+    connections = [connection for connection in _connections if not connection.gone.is_set()]
+    for connection in connections:
+        connection.close(1001, None, PATIENCE)
+    end = time.monotonic() + PATIENCE
+    for connection in connections:
+        connection.gone.wait(max(0.0, end - time.monotonic()))
+        connection.cancel()
+
+
+def _after_fork() -> None:
+    for thing in list(_forkable):
+        thing.abandon()
+
+
+atexit.register(say_goodbye)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,328 @@
+"""The engine thread: the one lasting thread of a connection, and the only one that finishes it.
+
+It opens the connection, reads, drains the outbox when the kernel's buffer was full, and keeps every deadline. It blocks
+in one place, the wait of the stream, which any thread can end by waking it: publish the fact, then wake; after waking,
+look at the facts. Whatever goes wrong in here ends the connection with that error; the thread never just dies.
+
+| deadline | set when | then |
+| --- | --- | --- |
+| heartbeat | something was received | a ping; after another silence the connection is given up (1006) |
+| closing | a graceful close began | the connection is cut (1006) |
+| fault | the peer broke the protocol behind unread messages | the fault takes effect though nobody took them |
+| broken | a write failed | reading went on, for a Close would explain it better; now it ends |
+| resource | an explicit resource timeout | Close 1001, then the connection is cut |
+"""
+
+from __future__ import annotations
+
+import datetime
+import itertools
+import logging
+import threading
+from typing import Callable, List, Optional, Tuple
+
+from ..errors import Cancelled, ConnectionClosed, ConnectionFailed, WebSocketError
+from ..protocol.closing import CloseCode
+from ..protocol.deflate import Compressor, Inflater
+from ..protocol.encoder import Encoder
+from ..protocol.frames import Role
+from ..protocol.messages import Decoder
+from ..transport.clock import Deadline
+from ..transport.stream import Stream
+from ..transport.waiting import Waker, wait_for
+from .connection import Connection, Phase
+from .heartbeat import Verdict
+from .opening import Opened, Opening, Plan
+from .reader import Reader
+
+__all__ = ["Engine"]
+
+BUDGET = 1_048_576
+"""Bytes written in one turn, so that a flood of sends does not keep the thread from reading."""
+
+SWEEP = 1.0
+"""Seconds of reading after a failed write: what the peer sent before it hung up is there already, or nearly."""
+
+LINGER = 1.0
+"""Seconds for the peer to take our Close of a failed connection and hang up; closing at once might destroy the
+frame.
+"""
+
+_log = logging.getLogger("wssync")
+_numbers = itertools.count(1)
+
+
+class Engine:
+    """The thread of one connection and what only that thread does."""
+
+    def __init__(self, connection: Connection, plan: Plan, begin: Optional[datetime.datetime] = None) -> None:
+        self._connection = connection
+        self._plan = plan
+        self._begin = begin
+        self._waker = Waker()
+        self._resource_due: Optional[float] = None
+        self._broken_due: Optional[float] = None
+        self._was_paused = False
+        self._warned = False
+        self.reader = Reader(connection)
+
+    def start(self) -> None:
+        """Start the thread. `RuntimeError` if the process has no threads to give; the task has then ended with it."""
+        connection = self._connection
+        connection.waker = self._waker
+        thread = threading.Thread(target=self.run, name=f"wssync-read-{next(_numbers)}", daemon=True)
+        connection.thread = thread
+        try:
+            thread.start()
+        except RuntimeError as error:
+            connection.thread = None
+            self._fail(error)
+            self._finish()
+            raise
+
+    def run(self) -> None:
+        """The life of the connection, from dialling to its closed descriptor."""
+        try:
+            self._begin_open(self._open())
+            while self._connection.cause is None:
+                self._turn()
+        except WebSocketError as error:
+            self._connection.end(error)
+        except BaseException as error:
+            _log.exception("wssync: the engine of a connection failed")
+            self._fail(error)
+        finally:
+            self._finish()
+
+    def _fail(self, error: BaseException) -> None:
+        kind = ConnectionClosed if self._connection.was_open else ConnectionFailed
+        failure = kind(f"the connection's engine failed: {error!r}")
+        failure.__cause__ = error
+        self._connection.end(failure)
+
+    # -- opening -------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> Opened:
+        connection = self._connection
+        opening = Opening(
+            self._plan,
+            self._waker,
+            connection.clock,
+            self._check,
+            lambda response: self._tell("did_receive_informational_response", response),
+        )
+        try:
+            return opening.run(self._begin)
+        except WebSocketError as error:
+            connection.response = getattr(error, "response", None)
+            raise
+
+    def _check(self, deadline: Deadline) -> None:
+        """Every wait of the opening comes by here: it ends a cancelled one, and holds a suspended one with its
+        timer.
+        """
+        connection = self._connection
+        deadline.pause()
+        try:
+            while connection.cause is None and connection.suspended:
+                wait_for((self._waker,), (), None)
+                self._waker.clear()
+        finally:
+            deadline.resume()
+        if connection.cause is not None:
+            raise connection.cause
+
+    def _tell(self, name: str, *details: object) -> None:
+        connection = self._connection
+        with connection.mutex:
+            connection.tell(name, *details)
+        connection.strand.kick()
+
+    def _begin_open(self, opened: Opened) -> None:
+        """The handshake is done: from here on messages flow (rules 47 to 50)."""
+        connection = self._connection
+        parameters = opened.verdict.deflate
+        options = self._plan.configuration.deflate
+        inflater = compressor = None
+        if parameters is not None and options is not None:
+            inflater, compressor = Inflater(parameters, Role.CLIENT), Compressor(parameters, Role.CLIENT, options)
+        now = connection.clock.now()
+        limit = connection.configuration.resource_timeout_when_open
+        self._resource_due = None if limit is None else now + limit
+        with connection.mutex:
+            connection.response = opened.response
+            connection.protocol = opened.verdict.protocol
+            connection.extensions = opened.verdict.extensions
+            connection.stream = opened.stream
+            connection.local_address = opened.stream.local_address
+            connection.remote_address = opened.stream.remote_address
+            connection.decoder = Decoder(
+                Role.CLIENT, maximum_message_size=connection.maximum_message_size, inflater=inflater
+            )
+            connection.outbox.attach(opened.stream, Encoder(Role.CLIENT, compressor))
+            connection.heartbeat.heard(now)
+            connection.reader = self.reader
+            connection.was_open = True
+            connection.phase = Phase.OPEN
+            connection.tell("did_open", opened.verdict.protocol)
+        connection.opened.set()
+        if opened.rest:
+            self.reader.role.occupy(lambda: self.reader.decode(opened.rest))
+        self._drain()
+
+    # -- open ----------------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        """Wait for something to happen, and do it."""
+        connection = self._connection
+        stream = connection.stream
+        assert stream is not None
+        with connection.mutex:
+            reading = self.reader.may_read()
+            writing = connection.outbox.wants_writable
+            busy = connection.outbox.has_work
+        self._note_pause(reading, writing)
+        readable, writable = stream.wait(reading, writing, 0 if busy else self._until_next_deadline())
+        if writable:
+            connection.outbox.stalled = False
+        if readable:
+            self.reader.role.attempt(self.reader.read)
+        self._drain()
+        self._keep_deadlines()
+
+    def _drain(self) -> None:
+        """Write what can be written, start the handlers; what is left is looked at in the next turn, without a wake."""
+        self._connection.outbox.pump(BUDGET)
+        self._connection.strand.kick()
+
+    def _note_pause(self, reading: bool, writing: bool) -> None:
+        """While nothing is read, the peer's silence proves nothing; and a send may wait for us to receive."""
+        connection = self._connection
+        if self._was_paused and reading:
+            connection.heartbeat.heard(connection.clock.now())
+        self._was_paused = not reading
+        if writing and connection.reading_paused and not self._warned:
+            self._warned = True
+            _log.warning(
+                "a send waits because the peer reads nothing, while %d received messages wait here: "
+                "if the peer answers what it is sent, somebody must receive",
+                connection.inbox.unread,
+            )
+
+    def _deadlines(self) -> List[Tuple[Optional[float], Callable[[], None]]]:
+        connection = self._connection
+        heartbeat = None if self._was_paused else connection.heartbeat.due()
+        return [
+            (heartbeat, self._beat),
+            (connection.close_due, self._give_up_closing),
+            (connection.fault_due, self._enforce_fault),
+            (self._broken_due, self._end_broken),
+            (self._resource_due, self._end_resource),
+        ]
+
+    def _until_next_deadline(self) -> Optional[float]:
+        moments = [moment for moment, _ in self._deadlines() if moment is not None]
+        return max(0.0, min(moments) - self._connection.clock.now()) if moments else None
+
+    def _keep_deadlines(self) -> None:
+        connection = self._connection
+        now = connection.clock.now()
+        if connection.outbox.broken is not None and self._broken_due is None:
+            self._broken_due = now + SWEEP
+        for moment, act in self._deadlines():
+            if moment is not None and moment <= now:
+                act()
+
+    def _beat(self) -> None:
+        connection = self._connection
+        with connection.mutex:
+            verdict = connection.heartbeat.check(connection.clock.now())
+            if verdict is Verdict.ASK:
+                connection.outbox.ping(connection.heartbeat.ping(None))
+        if verdict is Verdict.DEAD:
+            timeout = connection.configuration.ping_timeout
+            self._give_up(f"nothing was received for {timeout:g} seconds after a ping", CloseCode.INTERNAL_SERVER_ERROR)
+        else:
+            self._drain()
+
+    def _give_up_closing(self) -> None:
+        self._give_up("the peer did not answer our Close in time", None)
+
+    def _end_resource(self) -> None:
+        limit = self._plan.configuration.timeout_interval_for_resource
+        self._give_up(f"the connection was open for {limit:g} seconds, the resource timeout", CloseCode.GOING_AWAY)
+
+    def _give_up(self, why: str, code: Optional[CloseCode]) -> None:
+        """End with 1006 and -1001; the peer is told, if one write without waiting can do it."""
+        connection = self._connection
+        with connection.mutex:
+            if code is not None:
+                connection.outbox.close(code, None, urgent=True)
+            connection.end_locked(ConnectionClosed(f"the connection was lost: {why}", url_error_code=-1001))
+
+    def _enforce_fault(self) -> None:
+        connection = self._connection
+        with connection.mutex:
+            connection.fail(connection.inbox.fault)
+
+    def _end_broken(self) -> None:
+        broken = self._connection.outbox.broken
+        assert broken is not None
+        self._connection.end(broken)
+
+    # -- ending --------------------------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        """The one place where a connection ends: a last word, every pending answer, the descriptor."""
+        connection = self._connection
+        stream = connection.stream
+        if stream is not None:
+            self._say_goodbye()
+        connection.complete()
+        if stream is not None:
+            self._linger(stream)
+            self.reader.role.occupy(lambda: connection.outbox.role.occupy(stream.close))
+        with connection.mutex:
+            connection.closing.end()
+            connection.phase = Phase.GONE
+            connection.waker = connection.reader = connection.decoder = None
+        self._waker.close()
+        connection.gone.set()
+
+    def _say_goodbye(self) -> None:
+        """What may still be said in one write without waiting: a Close that was asked for, or an empty one."""
+        connection = self._connection
+        with connection.mutex:
+            connection.outbox.held = False
+            if isinstance(connection.cause, Cancelled) and connection.outbox.is_clean:
+                connection.outbox.close(None, None, urgent=True)
+        connection.outbox.pump(BUDGET)
+
+    def _linger(self, stream: Stream) -> None:
+        """Let our Close arrive, and let the peer close first (RFC 6455 section 7.1.1); bounded, and cut by `cancel`."""
+        connection = self._connection
+        due = self._linger_until()
+        try:
+            while due is not None and not connection.cut:
+                left = due - connection.clock.now()
+                if left <= 0:
+                    return
+                readable, writable = stream.wait(True, connection.outbox.wants_writable, left)
+                if writable:
+                    connection.outbox.stalled = False
+                connection.outbox.pump(BUDGET)
+                if readable and stream.recv(65_536) == b"":
+                    return
+        except ConnectionClosed:
+            return  # the peer hung up the hard way; everything was said
+
+    def _linger_until(self) -> Optional[float]:
+        connection = self._connection
+        cause, now = connection.cause, connection.clock.now()
+        if not isinstance(cause, ConnectionClosed) or connection.outbox.broken is not None:
+            return None
+        patience = connection.configuration.close_timeout
+        if cause.clean:
+            return now + patience if connection.close_due is None else connection.close_due
+        told = connection.closing.sent is not None or connection.outbox.has_rest
+        return now + min(patience, LINGER) if told and not self.reader.at_end else None

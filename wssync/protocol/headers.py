@@ -1,0 +1,149 @@
+"""Header fields of HTTP (RFC 9110 section 5), and the few grammar rules that everything here needs.
+
+`Headers` can hold nothing that would not be one well-formed field on the wire: it is checked when it is made, from a
+caller's mapping as from a server's bytes, so that no CR or LF can reach a request by any way. Values are text in
+Latin-1, one character a byte, as they came; that loses nothing and judges nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as AbstractMapping
+from typing import Dict, Iterable, Iterator, List, Mapping, Tuple, Union
+
+__all__ = ["Headers", "HeadersLike", "is_token", "printable", "split_list"]
+
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# Tab, visible ASCII and space, and the upper half of Latin-1 (obs-text, RFC 9110 section 5.5).
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_OWS = " \t"
+_SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
+# As much of a peer's text as a message of ours repeats.
+_MAX_SHOWN = 100
+
+
+class Headers(Mapping[str, str]):
+    """Header fields: an immutable mapping that ignores the case of names, and keeps order and repeats.
+
+    Made of nothing, a mapping, (name, value) pairs or other `Headers`. Names must be tokens, values `str` in Latin-1
+    without control characters but tab (RFC 9110 section 5.5); whitespace around values is dropped. Raises TypeError for
+    what is no text and ValueError for what is no field; the messages name the field and never show its value.
+
+    As a mapping it has each name once, spelled as first given, and its values joined by ", " (RFC 9110 section 5.3).
+    Two are equal when each name has the same values in the same order. `repr()` hides credentials and cookies.
+    """
+
+    __slots__ = ("_fields", "_values")
+
+    def __init__(self, fields: HeadersLike = None) -> None:
+        self._fields = fields.fields if isinstance(fields, Headers) else tuple(_checked(_pairs(fields)))
+        self._values: Dict[str, List[str]] = {}
+        for name, value in self._fields:
+            self._values.setdefault(name.lower(), []).append(value)
+
+    @property
+    def fields(self) -> Tuple[Tuple[str, str], ...]:
+        """All fields as (name, value), in the order given, repeats included."""
+        return self._fields
+
+    def get_all(self, name: str) -> List[str]:
+        """The values of all fields of that name, in order; an empty list if there is none."""
+        return list(self._values.get(name.lower(), ()))
+
+    def replace(self, fields: HeadersLike) -> Headers:
+        """A copy where the fields of these names are replaced by these, which come last."""
+        new = Headers(fields)
+        return Headers(self.without(*new).fields + new.fields)
+
+    def without(self, *names: str) -> Headers:
+        """A copy without the fields of these names."""
+        dropped = {name.lower() for name in names}
+        return Headers(field for field in self._fields if field[0].lower() not in dropped)
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self._values[name.lower()])
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        spelled: Dict[str, str] = {}
+        for name, _ in self._fields:
+            spelled.setdefault(name.lower(), name)
+        return iter(spelled.values())
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Headers):
+            return self._values == other._values
+        if isinstance(other, AbstractMapping):
+            try:
+                return self == Headers(other)
+            except (TypeError, ValueError):
+                return False
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(frozenset((name, tuple(values)) for name, values in self._values.items()))
+
+    def __repr__(self) -> str:
+        shown = [(name, "***" if name.lower() in _SECRET else value) for name, value in self._fields]
+        return f"Headers({shown!r})"
+
+
+HeadersLike = Union[None, Headers, Mapping[str, str], Iterable[Tuple[str, str]]]
+"""What `Headers` can be made of."""
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` is a token, the alphabet of names in HTTP (RFC 9110 section 5.6.2)."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def split_list(values: Iterable[str]) -> List[str]:
+    """The elements of a comma-separated list over all its fields, empty ones left out (RFC 9110 section 5.6.1)."""
+    elements = (element.strip(_OWS) for value in values for element in value.split(","))
+    return [element for element in elements if element]
+
+
+def printable(text: str) -> str:
+    """A peer's `text` for a message of ours: at most 100 characters, without control characters."""
+    shown = text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)
+
+
+def _pairs(fields: HeadersLike) -> Iterable[object]:
+    if fields is None:
+        return ()
+    if isinstance(fields, AbstractMapping):
+        return fields.items()
+    if isinstance(fields, (str, bytes)):
+        raise TypeError(f"headers are a mapping or (name, value) pairs, not {type(fields).__name__}")
+    return fields
+
+
+def _checked(fields: Iterable[object]) -> Iterator[Tuple[str, str]]:
+    for field in fields:
+        if not isinstance(field, (tuple, list)) or len(field) != 2:
+            raise TypeError("a header field is a (name, value) pair")
+        name = _check_name(field[0])
+        yield name, _check_value(name, field[1])
+
+
+def _check_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a header field is a str, not {type(name).__name__}")
+    if not is_token(name):
+        # What stands behind a colon may be a secret that was meant to be the value.
+        raise ValueError(f"{printable(name.partition(':')[0])!r} is no name for a header field")
+    return name
+
+
+def _check_value(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"the value of {printable(name)} is a str, not {type(value).__name__}")
+    if _VALUE.fullmatch(value) is None:
+        raise ValueError(f"the value of {printable(name)} has a character that no header field may have")
+    return value.strip(_OWS)

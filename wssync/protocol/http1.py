@@ -1,0 +1,284 @@
+"""HTTP/1.1 as far as an opening handshake needs it (RFC 9112): heads in, heads out.
+
+The opening is the one part of a WebSocket where a peer writes text, and text has always been read too kindly. So heads
+are bounded in bytes, lines and length of line before anything is read into them; they are scanned once, however they
+arrive; and what RFC 9112 calls obsolete or leaves to taste (folded lines, bare line feeds, blanks before a colon) is an
+error: it is what requests are smuggled with. `format_request` and `format_response` are the only ways to the wire, and
+they check again what they write.
+
+Header fields are in `headers`, the body of a refusal is read by `bodies`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Iterable, List, NoReturn, Optional, Tuple, Union
+
+from wssync.errors import HandshakeError
+from wssync.protocol.headers import Headers, HeadersLike, is_token, printable
+from wssync.protocol.urls import mask_userinfo, parse_url
+
+__all__ = [
+    "HeadReader",
+    "Request",
+    "RequestHead",
+    "Response",
+    "format_request",
+    "format_response",
+    "parse_request_head",
+    "parse_response_head",
+]
+
+_BAD_SERVER_RESPONSE = -1011
+_CANNOT_PARSE_RESPONSE = -1017
+
+# RFC 9112 section 4 demands the blank before an empty reason, which servers forget.
+_STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_REQUEST_LINE = re.compile(rb"([^ ]+) ([\x21-\x7e]+) HTTP/(1\.[01])")
+_TARGET = re.compile(r"[\x21-\x7e]+")
+_REASON = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+
+
+class _Keep:
+    """The mark of a field that `Request.replace` leaves alone (None is a value of its own)."""
+
+
+_KEEP = _Keep()
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Request:
+    """What to open, and how: a frozen value.
+
+    `url` is checked by `parse_url` (InvalidURL, TypeError), `headers` become `Headers` (ValueError, TypeError), and
+    `timeout_interval` is a number of seconds over 0, or None for that of the configuration (ValueError, TypeError).
+    """
+
+    url: str
+    headers: Headers
+    timeout_interval: Optional[float]
+
+    def __init__(self, url: str, *, headers: HeadersLike = None, timeout_interval: Optional[float] = None) -> None:
+        parse_url(url)
+        _check_interval(timeout_interval)
+        object.__setattr__(self, "url", url)
+        object.__setattr__(self, "headers", Headers(headers))
+        object.__setattr__(self, "timeout_interval", timeout_interval)
+
+    def replace(
+        self,
+        *,
+        url: Optional[str] = None,
+        headers: Union[HeadersLike, _Keep] = _KEEP,
+        timeout_interval: Union[float, _Keep, None] = _KEEP,
+    ) -> Request:
+        """A copy with these fields changed; each is checked as in the constructor."""
+        return Request(
+            self.url if url is None else url,
+            headers=self.headers if isinstance(headers, _Keep) else headers,
+            timeout_interval=self.timeout_interval if isinstance(timeout_interval, _Keep) else timeout_interval,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"Request({mask_userinfo(self.url)!r}, headers={self.headers!r}, "
+            f"timeout_interval={self.timeout_interval!r})"
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class Response:
+    """What a server answered: `status_code`, `reason`, `headers`, and of a refusal the first part of its `body`.
+
+    `url` is the one that was asked for, `http_version` "1.1" or "1.0".
+    """
+
+    url: str
+    status_code: int
+    reason: str
+    headers: Headers
+    body: bytes = b""
+    http_version: str = "1.1"
+
+    def __repr__(self) -> str:
+        status = f"{self.status_code} {printable(self.reason)}".rstrip()
+        return f"<Response {status} from {mask_userinfo(self.url)}>"
+
+
+@dataclass(frozen=True)
+class RequestHead:
+    """What a client asked: the server half of `Response`."""
+
+    method: str
+    target: str
+    headers: Headers = field(default_factory=Headers)
+    http_version: str = "1.1"
+
+
+class HeadReader:
+    """Collects bytes until a head is complete; the same result and the same cost however they are cut.
+
+    The limits: `max_bytes` for the whole head with its blank line (64 KiB is more than the 8 to 48 KiB that common
+    servers accept themselves), `max_line` for one line and `max_lines` for their number, the first line included.
+    `prefix` is what the head must begin with ("HTTP/" for a client): a peer that speaks something else is found out
+    by its first byte, not by a timeout.
+
+    A reader is for one head. It holds no position in time: the caller's deadline stands over all of it.
+    """
+
+    def __init__(
+        self, max_bytes: int = 65536, max_line: int = 8192, max_lines: int = 256, *, prefix: bytes = b""
+    ) -> None:
+        self._max_bytes = max_bytes
+        self._max_line = max_line
+        self._max_lines = max_lines
+        self._prefix = prefix
+        self._buffer = bytearray()
+        self._line_start = 0
+        self._scanned = 0
+        self._lines = 0
+        self._length: Optional[int] = None
+
+    @property
+    def received(self) -> int:
+        """Bytes of the head so far; once it is complete, its whole length with the blank line."""
+        return len(self._buffer) if self._length is None else self._length
+
+    def feed(self, data: bytes) -> Optional[Tuple[bytes, bytes]]:
+        """Take `data`; return the head without its last two CRLF, and the bytes behind it, once it is complete.
+
+        Raises HandshakeError: -1011 over a limit, -1017 for a bare line feed or another beginning than `prefix`.
+        RuntimeError after a head was returned.
+        """
+        if self._length is not None:
+            raise RuntimeError("this head is complete")
+        began = len(self._buffer) >= len(self._prefix)
+        self._buffer += data
+        if not began:
+            self._check_prefix()
+        while (end := self._buffer.find(b"\n", self._scanned, self._max_bytes)) >= 0:
+            if self._end_line(end):
+                self._length = end + 1
+                head = bytes(self._buffer[: max(end - 3, 0)])
+                return head, bytes(self._buffer[end + 1 :])
+        self._scanned = len(self._buffer)
+        self._check_rest()
+        return None
+
+    def _end_line(self, end: int) -> bool:
+        """Close the line whose line feed is at `end`; True for the blank one."""
+        length = end - self._line_start - 1
+        if length > self._max_line:
+            self._over(f"a line of the head is longer than {self._max_line} bytes")
+        if length < 0 or self._buffer[end - 1] != 0x0D:
+            raise HandshakeError("a line of the head ends without CR LF", url_error_code=_CANNOT_PARSE_RESPONSE)
+        self._line_start = self._scanned = end + 1
+        if length == 0:
+            return True
+        self._lines += 1
+        if self._lines > self._max_lines:
+            self._over(f"the head has more than {self._max_lines} lines")
+        return False
+
+    def _check_prefix(self) -> None:
+        if not self._buffer.startswith(self._prefix[: len(self._buffer)]):
+            raise HandshakeError("the peer does not speak HTTP", url_error_code=_CANNOT_PARSE_RESPONSE)
+
+    def _check_rest(self) -> None:
+        # The last byte may be the CR of the line's end, which does not count.
+        if len(self._buffer) - self._line_start - self._buffer.endswith(b"\r") > self._max_line:
+            self._over(f"a line of the head is longer than {self._max_line} bytes")
+        if len(self._buffer) > self._max_bytes:
+            self._over(f"the head is longer than {self._max_bytes} bytes")
+
+    def _over(self, what: str) -> None:
+        raise HandshakeError(what, url_error_code=_BAD_SERVER_RESPONSE)
+
+
+def parse_response_head(head: bytes, url: str) -> Response:
+    """Read the head of a response to a request for `url`, as `HeadReader` returns it.
+
+    Raises HandshakeError (-1017) for anything but strict HTTP/1.1 or HTTP/1.0.
+    """
+    lines = head.split(b"\r\n")
+    found = _STATUS_LINE.fullmatch(lines[0])
+    if found is None:
+        _refuse(f"no HTTP/1.1 status line: {printable(lines[0].decode('latin-1'))!r}", url)
+    version, status, reason = found.groups(default=b"")
+    return Response(
+        url=url,
+        status_code=int(status),
+        reason=reason.decode("latin-1").strip(" \t"),
+        headers=_parse_fields(lines[1:], url),
+        http_version=version.decode("ascii"),
+    )
+
+
+def parse_request_head(head: bytes) -> RequestHead:
+    """Read the head of a request, as `HeadReader` returns it: the server half of `parse_response_head`.
+
+    Raises HandshakeError (-1017) for anything but strict HTTP/1.1 or HTTP/1.0.
+    """
+    lines = head.split(b"\r\n")
+    found = _REQUEST_LINE.fullmatch(lines[0])
+    if found is None or not is_token(found[1].decode("latin-1")):
+        _refuse(f"no HTTP/1.1 request line: {printable(lines[0].decode('latin-1'))!r}")
+    method, target, version = (part.decode("ascii") for part in found.groups())
+    return RequestHead(method, target, _parse_fields(lines[1:]), version)
+
+
+def format_request(method: str, target: str, fields: HeadersLike) -> bytes:
+    """Write the head of a request. Raises ValueError or TypeError rather than write what is no well-formed head."""
+    if not is_token(method):
+        raise ValueError(f"{printable(method)!r} is no HTTP method")
+    if _TARGET.fullmatch(target) is None:
+        raise ValueError("the request target has a character that no target may have")
+    return _format_head(f"{method} {target} HTTP/1.1", fields)
+
+
+def format_response(status: int, reason: str, fields: HeadersLike, body: bytes = b"") -> bytes:
+    """Write a response; `fields` are all of its fields, Content-Length included. Raises ValueError or TypeError."""
+    if not 100 <= status <= 999:
+        raise ValueError(f"{status!r} is no HTTP status")
+    if _REASON.fullmatch(reason) is None:
+        raise ValueError("the reason has a character that no reason may have")
+    return _format_head(f"HTTP/1.1 {status:d} {reason}", fields) + body
+
+
+def _format_head(first: str, fields: HeadersLike) -> bytes:
+    lines = [first, *(f"{name}: {value}" for name, value in Headers(fields).fields)]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _parse_fields(lines: List[bytes], url: Optional[str] = None) -> Headers:
+    try:
+        return Headers(_split_fields(lines))
+    except ValueError as error:
+        _refuse(str(error), url)
+
+
+def _split_fields(lines: List[bytes]) -> Iterable[Tuple[str, str]]:
+    for line in lines:
+        name, colon, value = line.decode("latin-1").partition(":")
+        if line.startswith((b" ", b"\t")):
+            raise ValueError("a header field is folded (RFC 9112 section 5.2)")
+        if not colon:
+            raise ValueError(f"a header line without a colon: {printable(name)!r}")
+        if name.endswith((" ", "\t")):
+            raise ValueError("whitespace before the colon of a header field (RFC 9112 section 5.1)")
+        yield name, value
+
+
+def _refuse(why: str, url: Optional[str] = None) -> NoReturn:
+    raise HandshakeError(why, url=url, url_error_code=_CANNOT_PARSE_RESPONSE)
+
+
+def _check_interval(seconds: Optional[float]) -> None:
+    if seconds is None:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"a timeout is a number of seconds, not {type(seconds).__name__}")
+    if not 0 < seconds < math.inf:
+        raise ValueError("a timeout is a finite number of seconds over 0")

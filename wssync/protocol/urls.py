@@ -1,0 +1,264 @@
+"""WebSocket URLs (RFC 6455 section 3), read once and strictly.
+
+Most attacks through a URL live on two readers understanding it differently: one finds the host for the connection,
+another the host for the certificate, the `Host` field or the cookies. So there is one parser; what it returns already
+has the form that goes to the resolver, to TLS and on the wire, and whatever it would have to guess about is refused:
+
+- control characters, backslashes, fragments, whitespace around the URL or in its authority, a second `@`;
+- `%` in a host (zone ids too), and a host whose last label is a number but which is no plain IPv4 address (resolvers
+  read `127.1` and `0x7f.1` as addresses);
+- labels over 63 and names over 253 characters, before IDNA looks at them, whose cost grows faster than they do.
+
+What has one meaning is put right instead: letter case, IDNA (UTS 46, non-transitional, as browsers do), the spelling of
+IPv6 addresses, and spaces and non-ASCII in the path, which become percent-encoded UTF-8.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import List, NoReturn, Optional, Tuple
+from urllib.parse import quote, unquote_to_bytes
+
+import idna
+
+from wssync.errors import InvalidURL
+
+__all__ = ["WebSocketURL", "mask_userinfo", "parse_url"]
+
+_DEFAULT_PORTS = {"ws": 80, "wss": 443}
+_BAD_URL = -1000
+_UNSUPPORTED_URL = -1002
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
+_AUTHORITY = re.compile(r"[^/?]*")
+_SCHEME_AND_SLASHES = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_USERINFO = re.compile(rf"({_SCHEME_AND_SLASHES.pattern})[^/?#]*@")
+# Lone surrogates are no characters (they cannot be encoded); the rest are the C0 and C1 controls and DEL.
+_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# Everything but RFC 3986's pchar, "/" and "?": to be escaped, as is a "%" that begins no escape.
+_TO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]+")
+# The four characters that UTS 46 takes for a dot.
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
+_HOST_NAME = re.compile(r"[a-z0-9_.-]+")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+# RFC 1035 section 2.3.4: 255 octets on the wire are 253 characters in writing.
+_MAX_NAME = 253
+_MAX_LABEL = 63
+# As much of a bad URL as an error message shows.
+_MAX_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class WebSocketURL:
+    """A checked and normalized URL, as `parse_url` returns it; two spellings of one URL compare equal.
+
+    `scheme` is "ws" or "wss"; `host` lower-case ASCII (A-labels) or an IP address without brackets; `port` is always
+    there; `target` is the request target in origin form, percent-encoded ASCII, "/" at least. `user` and `password` are
+    percent-decoded, `None` where the URL has none. Neither `str()` nor `repr()` shows these two.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    target: str
+    user: Optional[str] = None
+    password: Optional[str] = None
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is to be used (`wss`)."""
+        return self.scheme == "wss"
+
+    @property
+    def is_ip_address(self) -> bool:
+        """Whether the host is an IPv4 or IPv6 address rather than a name."""
+        return ":" in self.host or _IPV4.fullmatch(self.host) is not None
+
+    @property
+    def host_header(self) -> str:
+        """The value of the `Host` field: brackets for IPv6, a port unless it is the default (RFC 6455 section 4.1)."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def server_name(self) -> str:
+        """The host for SNI and for the check of the certificate: without the root's dot (RFC 6066 section 3)."""
+        return self.host[:-1] if self.host.endswith(".") else self.host
+
+    @property
+    def origin(self) -> Tuple[str, str, int]:
+        """Scheme, host and port: what must be the same for credentials to be sent again (RFC 6454 section 4)."""
+        return self.scheme, self.host, self.port
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.host_header}{self.target}"
+
+    def __repr__(self) -> str:
+        return f"WebSocketURL({str(self)!r})"
+
+
+def parse_url(text: str) -> WebSocketURL:
+    """Read a `ws:` or `wss:` URL.
+
+    Raises TypeError for anything but a `str`, InvalidURL with `url_error_code` -1002 for another scheme and -1000 for
+    every other fault. The error shows the URL without whatever may be userinfo.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"a URL is a str, not {type(text).__name__}")
+    scheme = _scheme(text)
+    try:
+        _check_text(text)
+        return _parse_rest(scheme, text[len(scheme) + 1 :])
+    except ValueError as error:
+        _refuse(text, str(error), _BAD_URL, error.__cause__)
+
+
+def mask_userinfo(text: str) -> str:
+    """The URL `text` with `***` in place of its userinfo, for a `repr()`."""
+    found = _USERINFO.match(text)
+    return f"{found[1]}***@{text[found.end() :]}" if found else text
+
+
+def _refuse(text: str, why: str, code: int, cause: Optional[BaseException] = None) -> NoReturn:
+    """Raise InvalidURL without the userinfo, which in a URL that cannot be read is anything before the last "@"."""
+    start = _SCHEME_AND_SLASHES.match(text)
+    bare = (start[0] if start and "@" in text else "") + text.rpartition("@")[2]
+    bare = _NO_TEXT.sub(lambda found: repr(found[0])[1:-1], bare)
+    shown = bare if len(bare) <= _MAX_SHOWN else bare[:_MAX_SHOWN] + "..."
+    raise InvalidURL(f"{why}: {shown!r}", url=shown, url_error_code=code) from cause
+
+
+def _check_text(text: str) -> None:
+    if text != text.strip():
+        raise ValueError("a URL has no whitespace around it")
+    if _NO_TEXT.search(text):
+        raise ValueError("a URL has no control characters and no lone surrogates")
+    if "\\" in text:
+        raise ValueError("a URL has no backslashes")
+    if "#" in text:
+        raise ValueError("a WebSocket URL has no fragment (RFC 6455 section 3)")
+
+
+def _scheme(text: str) -> str:
+    found = _SCHEME.match(text)
+    if found is None:
+        _refuse(text, "a WebSocket URL begins with ws:// or wss://", _BAD_URL)
+    scheme = found[0].lower()
+    if scheme not in _DEFAULT_PORTS:
+        _refuse(text, "the scheme of a WebSocket URL is ws or wss", _UNSUPPORTED_URL)
+    return scheme
+
+
+def _parse_rest(scheme: str, text: str) -> WebSocketURL:
+    if not text.startswith("//"):
+        raise ValueError("there is no // after the scheme, and so no host")
+    authority = _AUTHORITY.match(text, 2)
+    assert authority is not None  # the expression matches the empty string too
+    if re.search(r"\s", authority[0]):
+        raise ValueError("there is whitespace in the host, the user name or the password")
+    userinfo, at, address = authority[0].rpartition("@")
+    user, password = _parse_userinfo(userinfo) if at else (None, None)
+    host, port = _split_port(address)
+    return WebSocketURL(
+        scheme=scheme,
+        host=_parse_host(host),
+        port=_parse_port(port) if port else _DEFAULT_PORTS[scheme],
+        target=_parse_target(text[authority.end() :]),
+        user=user,
+        password=password,
+    )
+
+
+def _parse_userinfo(text: str) -> Tuple[Optional[str], Optional[str]]:
+    if "@" in text:
+        raise ValueError("an @ in a user name or password is written %40")
+    if _BAD_ESCAPE.search(text):
+        raise ValueError("a % in a user name or password is written %25")
+    user, colon, password = (_unescape(part) for part in text.partition(":"))
+    return (user if text else None), (password if colon else None)
+
+
+def _unescape(text: str) -> str:
+    # surrogateescape, because a UnicodeDecodeError would carry the password along.
+    decoded = unquote_to_bytes(text).decode("utf-8", "surrogateescape")
+    if _NO_TEXT.search(decoded):
+        raise ValueError("an escape in the user name or password is no UTF-8 text")
+    return decoded
+
+
+def _split_port(address: str) -> Tuple[str, str]:
+    if address.startswith("["):
+        literal, bracket, rest = address.partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ValueError("an IPv6 address stands between [ and ], followed by : and the port at most")
+        return literal + bracket, rest[1:]
+    host, _, port = address.partition(":")
+    if ":" in port:
+        raise ValueError("there are too many colons; an IPv6 address stands in brackets")
+    return host, port
+
+
+def _parse_port(text: str) -> int:
+    # ASCII digits alone, and no int() of a thousand of them.
+    significant = text.lstrip("0")
+    if not (text.isascii() and text.isdigit()) or not 1 <= len(significant) <= 5 or int(significant) > 65535:
+        raise ValueError("the port is no number from 1 to 65535")
+    return int(significant)
+
+
+def _parse_host(text: str) -> str:
+    if not text:
+        raise ValueError("there is no host")
+    if "%" in text:
+        raise ValueError("a host has no % in it, and an address no zone id")
+    if text.startswith("["):
+        return _parse_ipv6(text[1:-1])
+    _check_lengths(_DOTS.split(text))
+    host = (text if text.isascii() else _to_ascii(text)).lower()
+    if _HOST_NAME.fullmatch(host) is None:
+        raise ValueError("the host has a character that no host name has")
+    _check_lengths(host.split("."))
+    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _IPV4.fullmatch(host):
+        raise ValueError("the host looks like an IPv4 address and is none")
+    return host
+
+
+def _parse_ipv6(text: str) -> str:
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        raise ValueError("what stands in brackets is no IPv6 address") from None
+    if address.ipv4_mapped is not None:
+        # Python 3.13 began to write these with dots; one spelling for all versions.
+        high, low = divmod(int(address.ipv4_mapped), 0x10000)
+        return f"::ffff:{high:x}:{low:x}"
+    return str(address)
+
+
+def _to_ascii(text: str) -> str:
+    try:
+        return idna.encode(text, uts46=True).decode("ascii")
+    except UnicodeError as error:
+        raise ValueError(f"the host is no international domain name: {error}") from error
+
+
+def _check_lengths(labels: List[str]) -> None:
+    if len(labels) > 1 and not labels[-1]:
+        labels = labels[:-1]
+    if not all(labels):
+        raise ValueError("a label of the host is empty")
+    if max(map(len, labels)) > _MAX_LABEL:
+        raise ValueError(f"a label of the host is longer than {_MAX_LABEL} characters")
+    if sum(map(len, labels)) + len(labels) - 1 > _MAX_NAME:
+        raise ValueError(f"the host is longer than {_MAX_NAME} characters")
+
+
+def _parse_target(text: str) -> str:
+    """Path and query as they go out: "/" for an empty path, no "?" before an empty query (RFC 6455 section 3)."""
+    path, _, query = _TO_ESCAPE.sub(lambda found: quote(found[0], safe=""), text).partition("?")
+    return (path or "/") + (f"?{query}" if query else "")

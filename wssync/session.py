@@ -1,0 +1,286 @@
+"""A session: what several tasks share (Apple: `URLSession`).
+
+It makes tasks, holds the open ones until they end, and owns the place where their callbacks run: the executor it was
+given, or one thread of its own. Invalidating it ends that: no more tasks, and when the last one has completed,
+`session_did_become_invalid`, after which the session lets go of its delegate and of its thread.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import ssl
+import threading
+import types
+import weakref
+from typing import Callable, Dict, List, Optional, Sequence, Type, Union
+
+from .configuration import SessionConfiguration
+from .delegate import method_of
+from .engine.completions import wait_within
+from .engine.connection import Connection
+from .engine.gate import Gate
+from .engine.goodbye import remember_fork
+from .engine.opening import Plan
+from .errors import SessionInvalidated, TimedOut
+from .executors import Executor, SerialExecutor, Strand, call
+from .protocol.handshake import check_headers, check_protocols
+from .protocol.headers import HeadersLike
+from .protocol.http1 import Request
+from .task import WebSocketTask
+from .transport.clock import Clock
+from .transport.tls import make_context
+
+__all__ = ["Session", "connect"]
+
+
+class Session:
+    """Makes tasks that share a configuration, a delegate and an executor.
+
+    configuration: read now, once; `SessionConfiguration.default()` if none is given.
+    delegate: any object with some of the methods of `WebSocketDelegate`; held until the session is invalid.
+    executor: where every handler and delegate method runs (Apple: `delegateQueue`), anything with `submit(fn, *args)`;
+        by default a `SerialExecutor` of its own.
+
+    Leaving a `with` block calls `invalidate_and_cancel()` and waits for the connections' threads, and for the session's
+    own executor (unless on it), never for one it was given.
+    """
+
+    def __init__(
+        self,
+        configuration: Optional[SessionConfiguration] = None,
+        *,
+        delegate: object = None,
+        executor: Optional[Executor] = None,
+    ) -> None:
+        if configuration is not None and not isinstance(configuration, SessionConfiguration):
+            raise TypeError(f"configuration must be a SessionConfiguration, not {configuration!r}")
+        if executor is not None and not callable(getattr(executor, "submit", None)):
+            raise TypeError(f"executor must have a method submit(fn, *args): {executor!r}")
+        self.session_description: Optional[str] = None
+        self._configuration = configuration or SessionConfiguration.default()
+        self._delegate = delegate
+        self._own_executor = SerialExecutor() if executor is None else None
+        self._executor: Executor = executor if self._own_executor is None else self._own_executor  # type: ignore[assignment] # one of the two is there
+        self._clock = Clock()
+        self._numbers = itertools.count(1)
+        self._tls: Optional[ssl.SSLContext] = self._configuration.ssl_context
+        self._shared = False
+        self._invalid = False
+        self._announced = False
+        self._gone = threading.Event()
+        self._begin_afresh()
+        remember_fork(self)
+
+    def _begin_afresh(self) -> None:
+        self._lock = threading.Lock()
+        self._gate = Gate(self._configuration.http_maximum_connections_per_host)
+        self._fresh: weakref.WeakValueDictionary[int, WebSocketTask] = weakref.WeakValueDictionary()
+        self._running: Dict[int, WebSocketTask] = {}
+
+    def abandon(self) -> None:
+        """This is a child process after a fork: the tasks are the parent's. Not for users."""
+        self._begin_afresh()
+
+    @classmethod
+    def shared(cls) -> Session:
+        """The process-wide session: default configuration, no delegate; invalidating it does nothing."""
+        with _shared_lock:
+            return _shared_session()
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def configuration(self) -> SessionConfiguration:
+        """What it was made with."""
+        return self._configuration
+
+    @property
+    def delegate(self) -> object:
+        """What it was made with; `None` once the session has become invalid."""
+        return self._delegate
+
+    @property
+    def executor(self) -> Executor:
+        """Where the callbacks run."""
+        return self._executor
+
+    @property
+    def tasks(self) -> List[WebSocketTask]:
+        """The tasks that are not completed, in the order in which they were made."""
+        with self._lock:
+            found = {**dict(self._fresh), **self._running}
+        return [found[number] for number in sorted(found) if not found[number]._connection.ended.is_set()]
+
+    # -- making tasks --------------------------------------------------------------------------------------------------
+
+    def websocket_task(self, url_or_request: Union[str, Request], protocols: Sequence[str] = ()) -> WebSocketTask:
+        """Make a suspended task for a `ws:` or `wss:` URL, or a `Request`; nothing is sent before its `resume()`.
+
+        `protocols` are the subprotocols to offer, best first. The session holds the task from its `resume()` to its
+        end. Raises `InvalidURL`, `SessionInvalidated`, and `TypeError` or `ValueError` for bad headers or protocols.
+        """
+        request = url_or_request if isinstance(url_or_request, Request) else Request(url_or_request)
+        offered = check_protocols(protocols)
+        check_headers(request.headers, offered)
+        plan = Plan(request, offered, self._configuration, self._tls_context, self._gate)
+        connection = Connection(str(plan.url), self._configuration, self._executor, self._clock)
+        with self._lock:
+            if self._invalid:
+                raise SessionInvalidated("the session was invalidated: it makes no more tasks", url=str(plan.url))
+            task = WebSocketTask(self, next(self._numbers), plan, connection)
+            self._fresh[task.task_identifier] = task
+        created = method_of(self._delegate, "did_create_task")
+        if created is not None:
+            call(created, self, task)
+        return task
+
+    def _tls_context(self) -> ssl.SSLContext:
+        """One context for all tasks; on a connection's thread, because loading the roots takes milliseconds."""
+        with self._lock:
+            if self._tls is None:
+                self._tls = make_context(
+                    minimum=self._configuration.tls_minimum_supported_protocol_version,
+                    maximum=self._configuration.tls_maximum_supported_protocol_version,
+                )
+            return self._tls
+
+    def _adopt(self, task: WebSocketTask) -> None:
+        """A task was resumed or cancelled: it lives until it has ended."""
+        with self._lock:
+            self._running[task.task_identifier] = task
+            self._fresh.pop(task.task_identifier, None)
+
+    def _let_go(self, task: WebSocketTask) -> None:
+        """A task has ended and all its callbacks have run."""
+        with self._lock:
+            self._running.pop(task.task_identifier, None)
+        self._settle()
+
+    # -- ending --------------------------------------------------------------------------------------------------------
+
+    def finish_tasks_and_invalidate(self) -> None:
+        """Make no more tasks; those there are go on, and may still be resumed. Returns at once."""
+        self._invalidate()
+        self._settle()
+
+    def invalidate_and_cancel(self) -> None:
+        """Make no more tasks and cancel those there are. Returns at once."""
+        if not self._invalidate():
+            return
+        for task in self.tasks:
+            task.cancel()
+        self._settle()
+
+    def _invalidate(self) -> bool:
+        with self._lock:
+            self._invalid = self._invalid or not self._shared
+            return self._invalid
+
+    def _settle(self) -> None:
+        """The session's last message, when it is invalid and nothing of it is left (rules 212 to 216)."""
+        with self._lock:
+            if not self._invalid or self._announced or self._running or len(self._fresh):
+                return
+            self._announced = True
+        farewell = Strand(self._executor, lambda error: None)
+        method = method_of(self._delegate, "session_did_become_invalid")
+        if method is not None:
+            farewell.put(method, self, None)
+            farewell.kick()
+        farewell.finish(self._dissolve)
+
+    def _dissolve(self) -> None:
+        self._delegate = None
+        if self._own_executor is not None:
+            self._own_executor.shutdown(wait=False)
+        self._gone.set()
+
+    def reset(self, completion_handler: Optional[Callable[[], object]] = None) -> None:
+        """Forget what was learned from servers; open tasks are untouched. `completion_handler()` runs on the
+        executor.
+        """
+        self._report(completion_handler)
+
+    def flush(self, completion_handler: Optional[Callable[[], object]] = None) -> None:
+        """Write what is to be kept to its stores. `completion_handler()` runs on the executor."""
+        self._report(completion_handler)
+
+    def _report(self, completion_handler: Optional[Callable[[], object]]) -> None:
+        if completion_handler is not None:
+            if not callable(completion_handler):
+                raise TypeError(f"a completion handler must be callable, not {completion_handler!r}")
+            self._executor.submit(functools.partial(call, completion_handler))
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[types.TracebackType],
+    ) -> None:
+        tasks = self.tasks
+        self.invalidate_and_cancel()
+        for task in tasks:
+            task._join()
+        if self._own_executor is not None and not self._shared and not self._own_executor.is_current():
+            wait_within(self._gone, None)
+            self._own_executor.join()
+
+    def __repr__(self) -> str:
+        state = "invalid" if self._invalid else f"{len(self.tasks)} tasks"
+        return f"<Session {self.session_description or ''} {state}>".replace("  ", " ")
+
+
+_shared_lock = threading.Lock()
+
+
+@functools.cache
+def _shared_session() -> Session:
+    session = Session()
+    session._shared = True
+    return session
+
+
+def connect(
+    url_or_request: Union[str, Request],
+    protocols: Sequence[str] = (),
+    *,
+    headers: HeadersLike = None,
+    configuration: Optional[SessionConfiguration] = None,
+    delegate: object = None,
+    executor: Optional[Executor] = None,
+    timeout: Optional[float] = None,
+) -> WebSocketTask:
+    """Open a WebSocket in one call and return the open task, or raise why it did not open.
+
+    `headers` are added to the request (and replace those of the same name in a `Request`). The task has a session of
+    its own, which ends with it: an ephemeral configuration unless one is given, so nothing is shared. `timeout` counts
+    wall-clock seconds and raises `TimedOut`.
+
+        with wssync.connect("wss://example.com/chat") as task:
+            task.send("hello") print(task.receive())
+
+    Raises `InvalidURL`, `TimedOut`, `ConnectionFailed`, `HandshakeError`, and `TypeError` or `ValueError` for bad
+    arguments.
+    """
+    request = url_or_request if isinstance(url_or_request, Request) else Request(url_or_request)
+    if headers is not None:
+        request = request.replace(headers=request.headers.replace(headers))
+    session = Session(configuration or SessionConfiguration.ephemeral(), delegate=delegate, executor=executor)
+    task = session.websocket_task(request, protocols)
+    task.resume()
+    session.finish_tasks_and_invalidate()
+    try:
+        task.wait_until_open(timeout)
+    except TimedOut:
+        raise
+    except TimeoutError as error:
+        task.cancel()
+        raise TimedOut(f"the connection was not open after {timeout} seconds", url=str(task._plan.url)) from error
+    except BaseException:
+        task.cancel()
+        raise
+    return task

@@ -1,0 +1,599 @@
+"""A task: one WebSocket connection, from its request to its end (Apple: `URLSessionWebSocketTask`).
+
+A task is made suspended by `Session.websocket_task()` and starts with `resume()`. Its states are Apple's four:
+
+| state | what it means | what calls do |
+| --- | --- | --- |
+| SUSPENDED | never resumed, or suspended again | handlers are queued; blocking calls raise if it was never resumed |
+| RUNNING | opening, or open | what is asked for before the opening is done runs after it, in order |
+| CANCELING | it ends: `cancel`, `close`, a Close or a fault of the peer | sends fail, receives still get what arrives |
+| COMPLETED | it has ended; `error` says why | unread messages can be received, then the error comes |
+
+Every call may be made from any thread, also inside a handler. With a completion handler a call returns at once, and the
+handler runs later on the session's executor: exactly once, in the order of the events, never two of one task at a time.
+Without one the call blocks, and never waits for the executor.
+
+`close()` is graceful: queued messages go out, then a Close frame; messages still in flight are received. `cancel()` is
+abrupt: what was not sent or not read is dropped.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import functools
+import threading
+import types
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional, Tuple, Type, TypeVar, Union, overload
+
+from .delegate import method_of
+from .engine.completions import Completion, Handler, Message, Result, Waiter, wait_within
+from .engine.connection import Connection, Phase
+from .engine.goodbye import remember_connection
+from .engine.loop import Engine
+from .engine.opening import Plan
+from .errors import ConnectionClosed, WebSocketError
+from .metrics import Progress
+from .protocol.closing import CloseCode, encode_close
+from .protocol.frames import MAX_CONTROL_PAYLOAD, Opcode
+from .protocol.http1 import Request, Response
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Owner(Protocol):
+        """What a task needs of its session."""
+
+        @property
+        def delegate(self) -> object: ...
+
+        def _adopt(self, task: Any) -> None: ...
+
+        def _let_go(self, task: Any) -> None: ...
+
+
+__all__ = ["SessionTask", "TaskState", "WebSocketTask"]
+
+T = TypeVar("T")
+Data = Union[str, bytes, bytearray, memoryview]
+
+QUIET_CODES = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RECEIVED)
+"""How a conversation ends when nothing went wrong: iterating over the messages just stops."""
+
+HASTE = 1.0
+"""Seconds for a goodbye when the program is being stopped."""
+
+_CALLBACKS = ("did_receive_informational_response", "did_open", "did_close", "did_complete")
+
+
+class TaskState(enum.Enum):
+    """Where a task stands (Apple: `URLSessionTask.State`)."""
+
+    RUNNING = 0
+    SUSPENDED = 1
+    CANCELING = 2
+    COMPLETED = 3
+
+
+class SessionTask:
+    """What all tasks have (Apple: `URLSessionTask`). Made by a session; everything may be read from any thread.
+
+    `task_identifier` is unique within the session; `original_request` is what the task was made with;
+    `task_description` and `priority` (0.0 to 1.0) are the user's own and change nothing; so do
+    `count_of_bytes_client_expects_to_send` and `count_of_bytes_client_expects_to_receive` (-1: unknown).
+    """
+
+    def __init__(self, session: Owner, identifier: int, plan: Plan, connection: Connection) -> None:
+        self.task_identifier = identifier
+        self.task_description: Optional[str] = None
+        self.original_request: Request = plan.request
+        self.priority = 0.5
+        self.count_of_bytes_client_expects_to_send = -1
+        self.count_of_bytes_client_expects_to_receive = -1
+        self._session = session
+        self._plan = plan
+        self._connection = connection
+        self._delegate: object = None
+        self._earliest_begin_date: Optional[datetime.datetime] = None
+        self._prepared = False
+        self._starting = threading.RLock()
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def current_request(self) -> Request:
+        """The request that is, or was last, on its way."""
+        return self.original_request
+
+    @property
+    def response(self) -> Optional[Response]:
+        """The server's response head, set before `did_open`; the refusing one, with its body, when the opening
+        failed.
+        """
+        return self._connection.response
+
+    @property
+    def state(self) -> TaskState:
+        """SUSPENDED, RUNNING, CANCELING or COMPLETED; it becomes COMPLETED before `did_complete` is queued."""
+        connection = self._connection
+        if connection.phase >= Phase.ENDED:
+            return TaskState.COMPLETED
+        if connection.cause is not None or connection.closing_asked:
+            return TaskState.CANCELING
+        return TaskState.SUSPENDED if connection.suspended else TaskState.RUNNING
+
+    @property
+    def error(self) -> Optional[WebSocketError]:
+        """Why the task ended, the object that `did_complete` gets: `None` before, and after a closing handshake."""
+        return self._connection.error
+
+    @property
+    def progress(self) -> Progress:
+        """Bytes of messages in both directions, and another way to `cancel()`."""
+        connection = self._connection
+        return Progress(
+            lambda: connection.outbox.sent + connection.received,
+            lambda: connection.phase >= Phase.ENDED,
+            connection.cancel,
+        )
+
+    @property
+    def count_of_bytes_sent(self) -> int:
+        """Bytes of messages handed to the operating system, before compression."""
+        return self._connection.outbox.sent
+
+    @property
+    def count_of_bytes_received(self) -> int:
+        """Bytes of messages received, after decompression; also of messages nobody has taken yet."""
+        return self._connection.received
+
+    @property
+    def count_of_bytes_expected_to_send(self) -> int:
+        """-1: a WebSocket does not know."""
+        return -1
+
+    @property
+    def count_of_bytes_expected_to_receive(self) -> int:
+        """-1: a WebSocket does not know."""
+        return -1
+
+    @property
+    def delegate(self) -> object:
+        """The task's own delegate, asked before the session's; `RuntimeError` when set after `resume()`.
+
+        It is let go when the task has completed.
+        """
+        return self._delegate
+
+    @delegate.setter
+    def delegate(self, delegate: object) -> None:
+        with self._starting:
+            if self._prepared:
+                raise RuntimeError("the delegate of a task cannot be changed once it was resumed")
+            self._delegate = delegate
+
+    @property
+    def earliest_begin_date(self) -> Optional[datetime.datetime]:
+        """An aware `datetime` before which the task does not begin, though it was resumed; `None`: at once."""
+        return self._earliest_begin_date
+
+    @earliest_begin_date.setter
+    def earliest_begin_date(self, date: Optional[datetime.datetime]) -> None:
+        given: object = date
+        if given is not None and not (isinstance(given, datetime.datetime) and given.tzinfo is not None):
+            raise ValueError(f"earliest_begin_date must be a datetime with a time zone, not {date!r}")
+        self._earliest_begin_date = date
+
+    # -- what it does --------------------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Start the task, or undo one `suspend()`. More of them, and one after the end, do nothing."""
+        self._prepare()
+        if self._connection.resume():
+            remember_connection(self._connection)
+            Engine(self._connection, self._plan, self._earliest_begin_date).start()
+
+    def suspend(self) -> None:
+        """Stop transmitting until as many `resume()` calls; timers stand still.
+
+        On an open connection nothing is read or written and no receive is answered. A suspended task can be closed or
+        cancelled: then it moves again.
+        """
+        self._connection.suspend()
+
+    def cancel(self) -> None:
+        """Abandon the task at once: what was not sent or not read is dropped, pending work fails with `Cancelled`."""
+        self._prepare()
+        self._connection.cancel()
+
+    def _prepare(self) -> None:
+        """Look up the delegates' methods, once: from here on they are fixed, and the session holds the task."""
+        with self._starting:
+            if self._prepared:
+                return
+            self._prepared = True
+            self._connection.listener = _Listener(self, self._session)
+            self._session._adopt(self)
+
+    def _finished(self) -> None:
+        """Every callback of this task has run."""
+        self._delegate = None
+        self._session._let_go(self)
+
+    def __copy__(self) -> SessionTask:
+        return self
+
+    def __deepcopy__(self, memo: Dict[int, Any]) -> SessionTask:
+        return self
+
+    def __repr__(self) -> str:
+        url = self._plan.url
+        return f"<{type(self).__name__} {self.task_identifier} {url} {self.state.name}>"
+
+
+class _Listener:
+    """What the connection knows of its task: the delegates' methods, looked up before anything can happen."""
+
+    def __init__(self, task: SessionTask, session: Owner) -> None:
+        self._task = task
+        self._callbacks: Dict[str, Callable[..., None]] = {}
+        for name in _CALLBACKS:
+            for delegate in (task.delegate, session.delegate):
+                method = method_of(delegate, name)
+                if method is not None:
+                    self._callbacks[name] = functools.partial(method, session, task)
+                    break
+
+    def callback(self, name: str) -> Optional[Callable[..., None]]:
+        """The delegate's method of that name, bound to session and task."""
+        return self._callbacks.get(name)
+
+    def finished(self) -> None:
+        """The last callback has run."""
+        self._task._finished()
+
+
+class WebSocketTask(SessionTask):
+    """One WebSocket connection (Apple: `URLSessionWebSocketTask`). Made by `Session.websocket_task()` or
+    `wssync.connect()`.
+
+    As a context manager it closes itself: with 1000, with 1011 when the block ends in an exception, with 1001 and at
+    most one second of waiting when the program is being stopped. Iterating over it gives the messages.
+    """
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    @overload
+    def send(self, message: Data, completion_handler: None = None, *, timeout: Optional[float] = None) -> None: ...
+    @overload
+    def send(self, message: Data, completion_handler: Callable[[Optional[WebSocketError]], object]) -> None: ...
+
+    def send(
+        self,
+        message: Data,
+        completion_handler: Optional[Callable[[Optional[WebSocketError]], object]] = None,
+        *,
+        timeout: Optional[float] = None,
+    ) -> None:
+        """Send one message: a `str` as text, bytes or any contiguous buffer as binary (RFC 6455 section 5.6).
+
+        Without a handler it blocks until the message was handed to the operating system, or raises why not. After
+        `timeout` seconds it raises `TimeoutError`, which says whether the message was withdrawn or, having begun to
+        leave, still goes out whole. With a handler it returns at once, and `completion_handler(error_or_None)` is
+        called later; `SendQueueFull` when `write_limit` bytes wait already.
+
+        `TypeError` for another type, `ValueError` for a `str` with lone surrogates: nothing is sent then.
+        """
+        opcode, payload = _encode(message)
+        _check_timeout(timeout, completion_handler)
+        if completion_handler is not None:
+            handler = completion_handler
+            self._connection.send(opcode, payload, Handler(lambda completion: handler(completion.error)))
+            return
+        self._refuse_unstarted("send")
+        waiter: Waiter[None] = Waiter()
+        outgoing = self._connection.send(opcode, payload, waiter)
+        withdrawn = _wait(waiter, timeout, lambda: self._connection.withdraw_send(outgoing))
+        if withdrawn:
+            raise TimeoutError(f"the message was not sent within {timeout} seconds; it was withdrawn")
+        if not waiter.done:
+            raise TimeoutError(f"the message was not sent within {timeout} seconds; it has begun and still goes out")
+        _answer(waiter)
+
+    def send_ping(
+        self,
+        pong_receive_handler: Optional[Callable[[Optional[WebSocketError]], object]] = None,
+        *,
+        payload: Optional[bytes] = None,
+        timeout: Optional[float] = None,
+    ) -> Optional[float]:
+        """Send a ping (RFC 6455 section 5.5.2); without a handler, block until its pong and return the round trip in
+        seconds.
+
+        `timeout` is `ping_timeout` unless given; after it `TimeoutError`, and the task goes on. With a handler,
+        `pong_receive_handler(error_or_None)` is called later. `payload` is at most 125 bytes; by default each ping has
+        its own. `ValueError` for a longer one.
+        """
+        data = None if payload is None else _control_payload(payload)
+        _check_timeout(timeout, pong_receive_handler)
+        if pong_receive_handler is not None:
+            handler = pong_receive_handler
+            self._connection.ping(data, Handler(lambda completion: handler(completion.error)))
+            return None
+        self._refuse_unstarted("send_ping")
+        if timeout is None:
+            timeout = self._plan.configuration.ping_timeout
+        waiter: Waiter[float] = Waiter()
+        ping = self._connection.ping(data, waiter)
+        if _wait(waiter, timeout, lambda: self._connection.withdraw_ping(ping)):
+            raise TimeoutError(f"no pong came within {timeout} seconds")
+        return _answer(waiter)
+
+    def send_pong(self, payload: bytes = b"") -> None:
+        """Send a pong that nobody asked for (RFC 6455 section 5.5.3); it never blocks. `ValueError` over 125 bytes.
+
+        Before the opening is done it is sent afterwards; at the end it raises the error that ended the task.
+        """
+        self._connection.pong(_control_payload(payload))
+
+    # -- receiving -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def receive(self, completion_handler: None = None, *, timeout: Optional[float] = None) -> Message: ...
+    @overload
+    def receive(self, completion_handler: Callable[[Result], object]) -> None: ...
+
+    def receive(
+        self, completion_handler: Optional[Callable[[Result], object]] = None, *, timeout: Optional[float] = None
+    ) -> Optional[Message]:
+        """Receive one whole message: `str` for text, `bytes` for binary.
+
+        Without a handler it blocks until a message is there or the task has ended, whose error it then raises. After
+        `timeout` seconds it raises `TimeoutError` and has consumed nothing; `timeout=0` takes what is there or what one
+        non-blocking read brings. With a handler it returns at once, and `completion_handler(result)` is called later,
+        once, for one message. Receives are first come, first served.
+        """
+        _check_timeout(timeout, completion_handler)
+        connection = self._connection
+        if completion_handler is not None:
+            connection.receive(Handler(connection.deliver(completion_handler)))
+            return None
+        self._refuse_unstarted("receive")
+        if timeout == 0:
+            return self._receive_now()
+        waiter: Waiter[Message] = Waiter()
+        connection.receive(waiter)
+        try:
+            withdrawn = _wait(waiter, timeout, lambda: connection.withdraw_receive(waiter))
+        except BaseException:
+            if waiter.value is not None:
+                connection.put_back(waiter.value)
+            raise
+        if withdrawn:
+            raise TimeoutError(f"no message came within {timeout} seconds")
+        return _answer(waiter)
+
+    def _receive_now(self) -> Message:
+        connection = self._connection
+        message = connection.take()
+        if message is None:
+            reader = connection.reader
+            if reader is not None:
+                reader.read_now()
+                message = connection.take()
+        if message is None:
+            raise TimeoutError("no message is there now")
+        return message
+
+    def receive_each(self, handler: Callable[[Result], object]) -> None:
+        """Give every message to `handler(result)`, in order, until the end; exactly one last call carries the error.
+
+        Receives asked for earlier are served first. While it stands, other receiving raises `RuntimeError`.
+        """
+        self._connection.receive_each(handler)
+
+    def __iter__(self) -> Iterator[Message]:
+        """The messages as they come, blocking for each; ends quietly at 1000, 1001 and 1005, raises otherwise."""
+        while True:
+            try:
+                message = self.receive()
+            except ConnectionClosed as error:
+                if error.clean and error.code in QUIET_CODES:
+                    return
+                raise
+            yield message
+
+    # -- ending --------------------------------------------------------------------------------------------------------
+
+    def cancel(self, close_code: Optional[int] = None, reason: Union[str, bytes, None] = None) -> None:
+        """End the task without waiting.
+
+        Without a code it is abandoned at once (`Cancelled`): what was not sent or not read is dropped; an empty Close
+        is tried if one write without waiting can do it. With a code it is `close()` without the waiting: queued
+        messages go out, then a Close frame, and messages still in flight are received. `ValueError` for a code that
+        must not be sent.
+        """
+        encode_close(close_code, reason)
+        if close_code is None:
+            super().cancel()
+        else:
+            self._begin_close(close_code, reason, None)
+
+    def close(
+        self,
+        close_code: Optional[int] = CloseCode.NORMAL_CLOSURE,
+        reason: Union[str, bytes, None] = None,
+        *,
+        timeout: Optional[float] = None,
+    ) -> None:
+        """Close gracefully: queued messages go out, then a Close frame, then the closing handshake is waited for.
+
+        Blocks until the task is COMPLETED and its thread is gone, not for callbacks; it never raises because of what
+        the peer did. After `timeout` seconds (default: `close_timeout`) the connection is cut. `None` as the code sends
+        a Close without body. A task never resumed, or ended, returns at once; one still opening is cancelled. The code
+        of the first call stands; a `cancel()` meanwhile cuts it short. `ValueError` for a code or reason that must not
+        be sent.
+        """
+        encode_close(close_code, reason)
+        _check_timeout(timeout, None)
+        self._begin_close(close_code, reason, timeout)
+        self._join()
+
+    def _begin_close(self, code: Optional[int], reason: Union[str, bytes, None], timeout: Optional[float]) -> None:
+        self._prepare()
+        text = reason.decode() if isinstance(reason, bytes) else reason
+        self._connection.close(code, text or None, timeout)
+
+    def _join(self) -> None:
+        thread = self._connection.thread
+        if thread is not None and thread is not threading.current_thread():
+            wait_within(self._connection.gone, None)
+            thread.join()
+
+    def wait_until_open(self, timeout: Optional[float] = None) -> None:
+        """Block until the opening handshake is over; raises its error, or `TimeoutError` after `timeout` seconds."""
+        _check_timeout(timeout, None)
+        self._refuse_unstarted("wait_until_open")
+        connection = self._connection
+        if not wait_within(connection.opened, timeout):
+            raise TimeoutError(f"the task was not open after {timeout} seconds")
+        if not connection.was_open and connection.verdict is not None:
+            raise connection.verdict.with_traceback(None)
+
+    def wait_until_closed(self, timeout: Optional[float] = None) -> None:
+        """Block until the task has ended, without starting the end; `TimeoutError` after `timeout` seconds."""
+        _check_timeout(timeout, None)
+        self._refuse_unstarted("wait_until_closed")
+        if not wait_within(self._connection.ended, timeout):
+            raise TimeoutError(f"the task had not ended after {timeout} seconds")
+
+    def __enter__(self) -> WebSocketTask:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[types.TracebackType],
+    ) -> None:
+        if kind is None:
+            self.close()
+        elif issubclass(kind, (KeyboardInterrupt, SystemExit, GeneratorExit)):
+            self.close(CloseCode.GOING_AWAY, timeout=min(HASTE, self._plan.configuration.close_timeout))
+        else:
+            self.close(CloseCode.INTERNAL_SERVER_ERROR)
+
+    def _refuse_unstarted(self, call: str) -> None:
+        if self._connection.phase is Phase.NEW:
+            raise RuntimeError(f"{call}() would wait for ever: the task was never resumed")
+
+    # -- what is known -------------------------------------------------------------------------------------------------
+
+    @property
+    def close_code(self) -> int:
+        """`CloseCode.INVALID` while open and if never open; then the peer's code, or 1006 or our own (see `error`)."""
+        return self._connection.close_code
+
+    @property
+    def close_reason(self) -> Optional[str]:
+        """The reason in the peer's Close frame, or `None`."""
+        return self._connection.close_reason
+
+    @property
+    def maximum_message_size(self) -> Optional[int]:
+        """Bytes of one received message, after decompression, over all its fragments; exactly that many pass.
+
+        `None` is no limit. It may be set at any time, for messages that begin later.
+        """
+        return self._connection.maximum_message_size
+
+    @maximum_message_size.setter
+    def maximum_message_size(self, size: Optional[int]) -> None:
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int)):
+            raise TypeError(f"maximum_message_size must be an int or None, not {size!r}")
+        if size is not None and size < 0:
+            raise ValueError(f"maximum_message_size must not be negative: {size}")
+        self._connection.maximum_message_size = size
+
+    @property
+    def protocol(self) -> Optional[str]:
+        """The subprotocol the server chose, `None` if none or not open yet."""
+        return self._connection.protocol
+
+    @property
+    def extensions(self) -> Tuple[str, ...]:
+        """The extensions in use, as the server's response has them."""
+        return self._connection.extensions
+
+    @property
+    def local_address(self) -> Optional[Tuple[str, int]]:
+        """This end's IP address and port, once open."""
+        return self._connection.local_address
+
+    @property
+    def remote_address(self) -> Optional[Tuple[str, int]]:
+        """The other end's IP address and port, once open."""
+        return self._connection.remote_address
+
+    @property
+    def latency(self) -> Optional[float]:
+        """The last measured round trip of a ping in seconds, or `None`."""
+        return self._connection.heartbeat.latency
+
+    @property
+    def buffered_amount(self) -> int:
+        """Bytes of messages that are queued and not yet taken by the operating system."""
+        return self._connection.outbox.buffered_amount
+
+
+def _encode(message: Data) -> Tuple[Opcode, bytes]:
+    """The opcode and the bytes of a message; a buffer is copied, for its owner may change it."""
+    if isinstance(message, str):
+        return Opcode.TEXT, message.encode()
+    if isinstance(message, bytes):
+        return Opcode.BINARY, message
+    if isinstance(message, (bytearray, memoryview)):
+        return Opcode.BINARY, bytes(message)
+    try:
+        view = memoryview(message)
+    except TypeError:
+        raise TypeError(f"a message is str, bytes or another buffer, not {type(message).__name__}") from None
+    return Opcode.BINARY, bytes(view)
+
+
+def _control_payload(payload: Data) -> bytes:
+    if isinstance(payload, str):
+        raise TypeError("the payload of a ping or pong is bytes, not str")
+    _, data = _encode(payload)
+    if len(data) > MAX_CONTROL_PAYLOAD:
+        raise ValueError(f"the payload of a ping or pong has at most {MAX_CONTROL_PAYLOAD} bytes, not {len(data)}")
+    return data
+
+
+def _check_timeout(timeout: Optional[float], handler: object) -> None:
+    if handler is not None and not callable(handler):
+        raise TypeError(f"a completion handler must be callable, not {handler!r}")
+    if timeout is None:
+        return
+    if handler is not None:
+        raise TypeError("timeout is for the blocking form: a call with a completion handler does not wait")
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds or None, not {timeout!r}")
+    if not timeout >= 0:
+        raise ValueError(f"timeout must not be negative: {timeout!r}")
+
+
+def _wait(waiter: Waiter[Any], timeout: Optional[float], withdraw: Callable[[], bool]) -> bool:
+    """Wait for the answer; true if it did not come and the request was withdrawn. An interrupt withdraws it too."""
+    try:
+        waiter.wait(timeout)
+    except BaseException:
+        withdraw()
+        raise
+    return not waiter.done and withdraw()
+
+
+def _answer(completion: Completion[T]) -> Optional[T]:
+    if completion.error is not None:
+        raise completion.error.with_traceback(None)
+    return completion.value

@@ -1,0 +1,258 @@
+"""From a host name to a connected stream, which can be given up at any moment.
+
+Three things may take long: the resolver, the connects, the TLS handshake. All their waits are the `Attempt`'s, so all
+end at once when it is cancelled or late, and what was begun is closed on the way out.
+
+`getaddrinfo` cannot be interrupted, so it runs in a daemon thread of its own, which nobody waits for but through the
+attempt's waker: if the attempt has ended, the thread ends some time later, by itself, its answer unread.
+
+The addresses are tried as RFC 8305 says: the families in turn, the next one 250 ms after the last, or at once when one
+has failed; the first that connects wins.
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import socket
+import ssl
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from ..errors import (
+    ConnectionClosed,
+    ConnectionFailed,
+    ConnectionRefused,
+    HostNotFound,
+    TimedOut,
+    WebSocketError,
+)
+from .stream import Stream, TCPStream
+from .tls import translate_tls_error
+from .tls_stream import TLSStream
+
+if TYPE_CHECKING:
+    from .waiting import Attempt, Waker
+
+__all__ = ["dial", "start_tls"]
+
+STAGGER = 0.25
+"""Seconds before the next address is tried beside the last ("Connection Attempt Delay", RFC 8305 section 5)."""
+
+Resolver = Callable[..., Sequence[Tuple[Any, ...]]]
+"""Called and answering like `socket.getaddrinfo`: `resolve(host, port, type=socket.SOCK_STREAM)`."""
+
+_IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EALREADY, errno.EINTR}
+_NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN}
+_URL_ERROR_CODES = {errno.ENETUNREACH: -1009, errno.ENETDOWN: -1009, errno.ETIMEDOUT: -1001}
+_serial = itertools.count(1)
+
+
+class _Target(NamedTuple):
+    """One address as `socket.connect` wants it."""
+
+    family: int
+    address: Tuple[Any, ...]
+
+    def __str__(self) -> str:
+        host, port = self.address[:2]
+        return f"[{host}]:{port}" if self.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+class _Failure(NamedTuple):
+    target: _Target
+    error: OSError
+
+
+def dial(
+    host: str,
+    port: int,
+    attempt: Attempt,
+    *,
+    tls: Optional[ssl.SSLContext] = None,
+    server_hostname: Optional[str] = None,
+    url: Optional[str] = None,
+    resolve: Resolver = socket.getaddrinfo,
+) -> Stream:
+    """Connect to `host` (a name, or an IP address without brackets) and `port`, with TLS if there is a context for it.
+
+    The certificate is checked against `server_hostname`, by default `host`. The stream has the attempt's waker. `url`,
+    which must hold no secret, goes into the errors; `resolve` takes the place of `socket.getaddrinfo`, in a thread.
+
+    HostNotFound, ConnectionRefused or ConnectionFailed, which name every address tried; TLSError, CertificateError;
+    TimedOut; whatever the attempt's `check` raises. No descriptor is left open then.
+    """
+    try:
+        targets = _resolve(host, port, attempt, resolve)
+        stream = TCPStream(_Race(targets, attempt).run(f"{host} port {port}"), attempt.waker)
+        return stream if tls is None else start_tls(stream, attempt, tls, server_hostname or host, url)
+    except (ConnectionFailed, TimedOut) as error:
+        error.url = error.url or url
+        raise
+
+
+def start_tls(
+    stream: Stream, attempt: Attempt, context: ssl.SSLContext, server_hostname: str, url: Optional[str] = None
+) -> TLSStream:
+    """TLS over a connected stream (the server's own, or one through a proxy), which must have no bytes pending.
+
+    `server_hostname` is always the name of the server that is meant, not of a proxy. Errors and `url` as with `dial`;
+    the stream is closed then.
+    """
+    try:
+        # The absolute form of a name, with its dot, is in no certificate and not allowed in SNI (RFC 6066 section 3).
+        secure = TLSStream(stream, context, server_hostname.rstrip("."))
+        secure.handshake(attempt)
+        return secure
+    except WebSocketError as error:
+        stream.close()
+        if isinstance(error, ConnectionClosed):
+            cause = error.__cause__ or error
+            raise translate_tls_error(cause, url) from cause
+        raise
+    except (OSError, ValueError) as error:
+        stream.close()
+        raise translate_tls_error(error, url) from error
+    except BaseException:
+        stream.close()
+        raise
+
+
+def _resolve(host: str, port: int, attempt: Attempt, resolve: Resolver) -> List[_Target]:
+    for family, rest in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
+        try:
+            socket.inet_pton(family, host)
+        except (OSError, ValueError):
+            continue
+        return [_Target(family, (host, port, *rest))]
+    answers = _ask_resolver(host, port, attempt, resolve)
+    found = [_Target(family, address) for family, _, _, _, address in answers]
+    targets = [target for target in dict.fromkeys(found) if target.family in (socket.AF_INET, socket.AF_INET6)]
+    if not targets:
+        raise HostNotFound(f"{host} has no address")
+    return _interleave(targets)
+
+
+def _ask_resolver(host: str, port: int, attempt: Attempt, resolve: Resolver) -> Sequence[Tuple[Any, ...]]:
+    lookup = _Lookup(host, port, resolve, attempt.waker)
+    try:
+        threading.Thread(target=lookup.run, name=f"wssync-resolver-{next(_serial)}", daemon=True).start()
+    except RuntimeError as error:
+        raise ConnectionFailed(f"{host} could not be looked up: {error}") from error
+    while not lookup.done:
+        attempt.wait()
+    if lookup.error is not None:
+        raise HostNotFound(f"{host} could not be resolved: {lookup.error}") from lookup.error
+    return lookup.answers
+
+
+class _Lookup:
+    """One question to the resolver. Its thread sets the fields, `done` last, and wakes; it knows nothing else."""
+
+    def __init__(self, host: str, port: int, resolve: Resolver, waker: Waker) -> None:
+        self._question = host, port
+        self._resolve = resolve
+        self._waker = waker
+        self.answers: Sequence[Tuple[Any, ...]] = ()
+        self.error: Optional[BaseException] = None
+        self.done = False
+
+    def run(self) -> None:
+        try:
+            self.answers = self._resolve(*self._question, type=socket.SOCK_STREAM)
+        except BaseException as error:
+            self.error = error
+        self.done = True
+        self._waker.wake()
+
+
+def _interleave(targets: Iterable[_Target]) -> List[_Target]:
+    """The families in turn, the first one first; within a family the resolver's order (RFC 8305 section 4)."""
+    families: Dict[int, List[_Target]] = {}
+    for target in targets:
+        families.setdefault(target.family, []).append(target)
+    turns = itertools.zip_longest(*families.values())
+    return [target for turn in turns for target in turn if target is not None]
+
+
+class _Race:
+    """The connects to all addresses of a host."""
+
+    def __init__(self, targets: Iterable[_Target], attempt: Attempt) -> None:
+        self._attempt = attempt
+        self._clock = attempt.deadline.clock
+        self._waiting: Deque[_Target] = deque(targets)
+        self._pending: Dict[socket.socket, _Target] = {}
+        self._failures: List[_Failure] = []
+        self._next_start = self._clock.now()
+
+    def run(self, place: str) -> socket.socket:
+        """The first socket that is connected; all others are closed. `place` is for the message if there is none."""
+        try:
+            while self._waiting or self._pending:
+                if self._waiting and self._clock.now() >= self._next_start:
+                    self._start(self._waiting.popleft())
+                else:
+                    winner = self._wait()
+                    if winner is not None:
+                        return winner
+        finally:
+            for sock in self._pending:
+                sock.close()
+        raise _all_failed(place, self._failures)
+
+    def _start(self, target: _Target) -> None:
+        try:
+            sock = socket.socket(target.family, socket.SOCK_STREAM)
+        except OSError as error:
+            self._failures.append(_Failure(target, error))
+            return
+        self._pending[sock] = target
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            code = sock.connect_ex(target.address)
+        except OSError as error:
+            self._fail(sock, error)
+            return
+        if code in _IN_PROGRESS or not code:
+            self._next_start = self._clock.now() + STAGGER
+        else:
+            self._fail(sock, _error(code))
+
+    def _wait(self) -> Optional[socket.socket]:
+        timeout = max(0.0, self._next_start - self._clock.now()) if self._waiting else None
+        _, writable = self._attempt.wait((), list(self._pending), timeout)
+        for sock in [sock for sock in self._pending if sock in writable]:
+            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if not code:
+                del self._pending[sock]
+                return sock
+            self._fail(sock, _error(code))
+        return None
+
+    def _fail(self, sock: socket.socket, error: OSError) -> None:
+        self._failures.append(_Failure(self._pending.pop(sock), error))
+        sock.close()
+        self._next_start = self._clock.now()
+
+
+def _error(code: int) -> OSError:
+    return OSError(code, os.strerror(code))
+
+
+def _all_failed(place: str, failures: Sequence[_Failure]) -> ConnectionFailed:
+    """The last error decides (rule 107); but "no network", said of one family, does not hide another's answer."""
+    answered = [failure.error for failure in failures if failure.error.errno not in _NO_NETWORK]
+    cause = (answered or [failure.error for failure in failures])[-1]
+    tried = "; ".join(f"{failure.target}: {failure.error.strerror or failure.error}" for failure in failures)
+    message = f"could not connect to {place} ({tried})"
+    if isinstance(cause, ConnectionRefusedError):
+        error: ConnectionFailed = ConnectionRefused(message)
+    else:
+        error = ConnectionFailed(message, url_error_code=_URL_ERROR_CODES.get(cause.errno or 0))
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,293 @@
+"""Waiting for sockets, in such a way that any other thread can end the wait.
+
+The rule of every wait in this package: publish the fact, then wake; after waking, look at the facts, never at who woke
+you. A `Waker` makes the second half possible, a descriptor that is waited for beside the sockets. It stays readable
+until it is cleared, so a wake before the wait begins is not lost.
+
+`poll` waits where it exists, `select` elsewhere (Windows, some green-thread libraries). Which of them is asked at each
+call through the module's `_new_poll`, so that the tests run both anywhere. A hang-up or an error counts as readable
+and as writable: the call that follows tells what it is.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import select
+import socket
+import sys
+import threading
+from typing import TYPE_CHECKING, AbstractSet, Callable, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
+
+from ..errors import TimedOut
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from .clock import Deadline
+
+    class HasFileno(Protocol):
+        """A socket or anything else with a descriptor."""
+
+        def fileno(self) -> int: ...
+
+    class HasWait(Protocol):
+        """A `Stream`, or what waits like one."""
+
+        def wait(self, read: bool, write: bool, timeout: Optional[float]) -> Tuple[bool, bool]: ...
+
+
+__all__ = ["Attempt", "Waker", "Watch", "wait_for"]
+
+T = TypeVar("T", bound="HasFileno")
+U = TypeVar("U")
+
+_POLLIN, _POLLOUT, _POLLERR, _POLLHUP, _POLLNVAL = (
+    getattr(select, name, 0) for name in ("POLLIN", "POLLOUT", "POLLERR", "POLLHUP", "POLLNVAL")
+)
+_TROUBLE = _POLLERR | _POLLHUP
+_new_poll = getattr(select, "poll", None)
+
+_LONGEST = 86_400.0
+"""A wait takes at most this many seconds: the system calls cannot count much further."""
+
+_SLICE = 0.25 if sys.platform == "win32" else None
+"""There Ctrl-C does not interrupt `select`, so the main thread comes up for it this often."""
+
+
+class _OwnedSocket(socket.socket):
+    """A socket that is closed, without a warning, by whoever lets go of it last."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Waker:
+    """A descriptor that any thread can make readable.
+
+    `wake()` takes no lock and does not block: it may be called in a signal handler and in a finalizer. It is sticky:
+    once woken, the descriptor is readable until `clear()`.
+    """
+
+    def __init__(self) -> None:
+        reader, writer = socket.socketpair()
+        self._reader: Optional[_OwnedSocket] = _own(reader)
+        self._writer: Optional[_OwnedSocket] = _own(writer)
+
+    def wake(self) -> None:
+        """End the wait of whoever waits for this waker, now or next. Nothing happens once it is closed."""
+        # A thread that is in here while another closes the waker keeps the descriptor open: its number cannot be given
+        # to a new file under the byte.
+        writer = self._writer
+        if writer is not None:
+            try:
+                writer.send(b"\0")
+            except OSError:
+                pass  # full: one wake more changes nothing; or the reading end is gone
+
+    def clear(self) -> None:
+        """Forget all wakes so far. Look at the facts after this call, not before."""
+        reader = self._reader
+        if reader is not None:
+            try:
+                while len(reader.recv(4096)) == 4096:
+                    pass
+            except BlockingIOError:
+                pass
+
+    def fileno(self) -> int:
+        """The descriptor to wait for, -1 once closed."""
+        reader = self._reader
+        return -1 if reader is None else reader.fileno()
+
+    def close(self) -> None:
+        """Give both descriptors back; again does nothing. Nobody may be waiting for it."""
+        self._reader = self._writer = None
+
+
+def _own(sock: socket.socket) -> _OwnedSocket:
+    owned = _OwnedSocket(sock.family, sock.type, sock.proto, sock.detach())
+    owned.setblocking(False)
+    return owned
+
+
+def wait_for(read: Iterable[T], write: Iterable[T], timeout: Optional[float]) -> Tuple[Set[T], Set[T]]:
+    """Wait until one of the sockets is ready; return those that are readable and those that are writable.
+
+    `timeout` is in seconds, `None` waits as long as it takes. Both sets may be empty also before the time is up: ask
+    again. OSError for a descriptor that is closed, or that `select` cannot watch; ValueError when nothing is to be
+    waited for.
+    """
+    reading = {_descriptor(item): item for item in read}
+    writing = {_descriptor(item): item for item in write}
+    if not reading and not writing:
+        raise ValueError("nothing to wait for")
+    backend = _by_select if _new_poll is None else _by_poll
+    readable, writable = backend(reading.keys(), writing.keys(), timeout)
+    return {reading[number] for number in readable}, {writing[number] for number in writable}
+
+
+def _descriptor(item: HasFileno) -> int:
+    number = item.fileno()
+    if number < 0:
+        raise OSError(errno.EBADF, "cannot wait for a closed descriptor")
+    return number
+
+
+def _by_poll(
+    reading: AbstractSet[int], writing: AbstractSet[int], timeout: Optional[float]
+) -> Tuple[Set[int], Set[int]]:
+    poll = _prepare(reading, writing)
+    readable, writable = set(), set()
+    for number, flags in poll.poll(_milliseconds(timeout)):
+        _refuse_invalid(number, flags)
+        if number in reading and flags & (_POLLIN | _TROUBLE):
+            readable.add(number)
+        if number in writing and flags & (_POLLOUT | _TROUBLE):
+            writable.add(number)
+    return readable, writable
+
+
+def _prepare(reading: AbstractSet[int], writing: AbstractSet[int]) -> select.poll:
+    assert _new_poll is not None
+    poll: select.poll = _new_poll()
+    for number in reading | writing:
+        poll.register(number, (_POLLIN if number in reading else 0) | (_POLLOUT if number in writing else 0))
+    return poll
+
+
+def _refuse_invalid(number: int, flags: int) -> None:
+    if flags & _POLLNVAL:
+        raise OSError(errno.EBADF, f"cannot wait for descriptor {number}: it is closed")
+
+
+def _milliseconds(timeout: Optional[float]) -> Optional[int]:
+    # Upwards: a wait that ends a little early would be begun again and again until its time is really up.
+    return None if timeout is None else math.ceil(min(max(timeout, 0.0), _LONGEST) * 1000)
+
+
+def _by_select(
+    reading: AbstractSet[int], writing: AbstractSet[int], timeout: Optional[float]
+) -> Tuple[Set[int], Set[int]]:
+    if _SLICE is not None and threading.current_thread() is threading.main_thread():
+        timeout = _SLICE if timeout is None else min(timeout, _SLICE)
+    if timeout is not None:
+        timeout = min(max(timeout, 0.0), _LONGEST)
+    try:
+        # Windows tells a failed connect in the third list alone.
+        readable, writable, troubled = select.select(list(reading), list(writing), list(writing), timeout)
+    except ValueError as error:
+        raise OSError(errno.EMFILE, f"too many open descriptors to wait for them with select(): {error}") from error
+    return {*readable, *(reading & set(troubled))}, {*writable, *troubled}
+
+
+class Watch:
+    """One socket and the waker of its owner, waited for again and again.
+
+    The `poll` objects are kept; two threads that wait at once never share one, which `poll` would refuse.
+    """
+
+    def __init__(self, sock: HasFileno, waker: Waker) -> None:
+        self._sock = sock
+        self._waker = waker
+        no_yes = (False, True)
+        self._idle: Dict[Tuple[bool, bool, bool], List[select.poll]] = {
+            (read, write, owner): [] for read in no_yes for write in no_yes for owner in no_yes
+        }
+
+    def wait(self, read: bool, write: bool, timeout: Optional[float], owner: bool = True) -> Tuple[bool, bool]:
+        """Wait for the socket; return whether it is readable and whether it is writable (False for what was not asked).
+
+        The waker's owner is woken by it, and clears it; both results may then be False. Another thread than the owner
+        (`owner=False`) leaves the waker alone: it sleeps until the socket is ready, which a shutdown makes it.
+        """
+        if _new_poll is None:
+            return self._select(read, write, timeout, owner)
+        number = _descriptor(self._sock)
+        idle = self._idle[read, write, owner]
+        try:
+            poll = idle.pop()
+        except IndexError:
+            poll = self._prepare(number, read, write, owner)
+        found = poll.poll(_milliseconds(timeout))
+        idle.append(poll)
+        readable = writable = False
+        for ready, flags in found:
+            _refuse_invalid(ready, flags)
+            if ready == number:
+                readable = read and bool(flags & (_POLLIN | _TROUBLE))
+                writable = write and bool(flags & (_POLLOUT | _TROUBLE))
+            else:
+                self._waker.clear()
+        return readable, writable
+
+    def _prepare(self, number: int, read: bool, write: bool, owner: bool) -> select.poll:
+        reading = {number} if read else set()
+        if owner:
+            reading.add(_descriptor(self._waker))
+        writing = {number} if write else set()
+        if not reading and not writing:
+            raise ValueError("nothing to wait for")
+        return _prepare(reading, writing)
+
+    def _select(self, read: bool, write: bool, timeout: Optional[float], owner: bool) -> Tuple[bool, bool]:
+        # A shutdown need not end another thread's select on Windows, so there all watch the waker and the owner clears
+        # it.
+        sock = [self._sock]
+        readable, writable = wait_for([*(sock if read else ()), self._waker], sock if write else (), timeout)
+        if owner and self._waker in readable:
+            self._waker.clear()
+        return self._sock in readable, self._sock in writable
+
+
+class Attempt:
+    """One attempt to open something: what all its waits have in common.
+
+    Each wait ends early when `waker` is woken, calls `check` before and after, and never lasts past `deadline`. `check`
+    raises `Cancelled` (or any other error) to end the attempt; it may itself take its time, with the deadline paused.
+    """
+
+    def __init__(self, waker: Waker, deadline: Deadline, check: Callable[[], None]) -> None:
+        self.waker = waker
+        self.deadline = deadline
+        self.check = check
+
+    def wait(
+        self, read: Iterable[T] = (), write: Iterable[T] = (), timeout: Optional[float] = None
+    ) -> Tuple[Set[T], Set[T]]:
+        """Wait like `wait_for`, for the waker too; both sets are empty when only that was ready, or `timeout` is over.
+
+        TimedOut when the deadline has passed and nothing was ready, and whatever `check` raises.
+        """
+
+        reading, writing = list(read), list(write)
+
+        def wait(seconds: Optional[float]) -> Tuple[Set[T], Set[T]]:
+            watched: List[HasFileno] = [*reading, self.waker]
+            asked: List[HasFileno] = [*writing]
+            readable, writable = wait_for(watched, asked, seconds)
+            if self.waker in readable:
+                self.waker.clear()
+            return {item for item in reading if item in readable}, {item for item in writing if item in writable}
+
+        return self._limited(wait, timeout)
+
+    def wait_stream(self, stream: HasWait, read: bool, write: bool) -> Tuple[bool, bool]:
+        """The same for a `Stream` that was made with this attempt's waker."""
+        return self._limited(lambda seconds: stream.wait(read, write, seconds), None)
+
+    def _limited(self, wait: Callable[[Optional[float]], Tuple[U, U]], timeout: Optional[float]) -> Tuple[U, U]:
+        self.check()
+        self._refuse_late()
+        remaining = self.deadline.remaining()
+        if remaining is not None:
+            timeout = remaining if timeout is None else min(timeout, remaining)
+        ready = wait(timeout)
+        self.check()
+        if not any(ready):
+            self._refuse_late()
+        return ready
+
+    def _refuse_late(self) -> None:
+        if self.deadline.expired():
+            raise TimedOut(f"the connection was not open after {self.deadline.seconds:g} seconds")
