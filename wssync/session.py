@@ -74,6 +74,7 @@ class Session:
 
     def _begin_afresh(self) -> None:
         self._lock = threading.Lock()
+        self._tls_lock = threading.Lock()
         self._gate = Gate(self._configuration.http_maximum_connections_per_host)
         self._fresh: weakref.WeakValueDictionary[int, WebSocketTask] = weakref.WeakValueDictionary()
         self._running: Dict[int, WebSocketTask] = {}
@@ -137,7 +138,7 @@ class Session:
 
     def _tls_context(self) -> ssl.SSLContext:
         """One context for all tasks; on a connection's thread, because loading the roots takes milliseconds."""
-        with self._lock:
+        with self._tls_lock:
             if self._tls is None:
                 self._tls = make_context(
                     minimum=self._configuration.tls_minimum_supported_protocol_version,

@@ -63,6 +63,10 @@ CALLER_BUDGET = 262_144
 """Bytes a caller writes before it leaves the rest to the engine thread: a GUI thread must not serve others for ever."""
 
 
+PROMPT = 65_536
+"""Bytes of a message that a caller with a handler writes itself: a GUI thread must not compress megabytes."""
+
+
 class Phase(enum.IntEnum):
     """How far a connection has come."""
 
@@ -129,7 +133,11 @@ class Connection:
                 completion.resolve(self.strand, error=error)
             else:
                 self.outbox.append(message)
-        self.flush()
+        if completion.blocking or message.size <= PROMPT:
+            self.flush()
+        else:
+            self.wake()
+            self.strand.kick()
         return message
 
     def withdraw_send(self, message: Outgoing) -> bool:
@@ -409,6 +417,7 @@ class Connection:
         self.strand = Strand(_Nowhere(), lambda error: None)
         self.error = self.verdict = ConnectionClosed("the connection belongs to the parent process", url=self.url)
         self.phase = Phase.GONE
+        self.inbox.end(self.verdict, self.strand, drop=True)
         self.listener = self.thread = self.waker = None
         if self.stream is not None:
             self.stream.abandon()

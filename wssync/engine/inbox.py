@@ -34,6 +34,7 @@ class Inbox:
         self._handed_messages = 0
         self._handed_bytes = 0
         self.fault: Optional[ConnectionClosed] = None
+        self.has_had_messages = False
         self.held = False
         self._over: Optional[WebSocketError] = None
 
@@ -80,6 +81,7 @@ class Inbox:
     def publish(self, message: Message) -> None:
         """A whole message has arrived; `match` follows once for a batch."""
         self._ready.append(message)
+        self.has_had_messages = True
 
     def match(self, strand: Strand) -> None:
         """Bring messages and receives together."""
@@ -151,8 +153,3 @@ class Inbox:
     def unread(self) -> int:
         """How many messages nobody has taken yet."""
         return len(self._ready)
-
-    @property
-    def unsettled(self) -> bool:
-        """Whether a fault that came now would have messages before it."""
-        return bool(self._ready) or self._handed_messages > 0

@@ -23,7 +23,7 @@ from typing import Callable, Deque, Iterator, List, Optional, Tuple, Union
 
 from ..errors import ConnectionClosed
 from ..executors import Strand
-from ..protocol.closing import CloseCode, ClosingHandshake, encode_close
+from ..protocol.closing import ClosingHandshake
 from ..protocol.encoder import Encoder
 from ..protocol.frames import Opcode
 from ..transport.stream import Stream
@@ -35,6 +35,10 @@ __all__ = ["Message", "Outbox"]
 
 JOIN = 65_536
 """Bytes: small frames are joined up to here into one system call; more per call is no faster."""
+
+
+MOST_PONGS = 16
+"""One would be enough for the RFC, but a peer that sends ten pings at once likes to have ten answers."""
 
 
 class Message:
@@ -50,7 +54,7 @@ class Message:
         self.begun = False
 
 
-Farewell = Tuple[int, Optional[str], bytes]
+Farewell = Tuple[Optional[int], Optional[str]]
 Unit = Union[Message, Tuple[Opcode, bytes]]
 
 
@@ -68,7 +72,7 @@ class Outbox:
         # mutex
         self._messages: Deque[Message] = deque()
         self._pings: Deque[Ping] = deque()
-        self._pong: Optional[bytes] = None
+        self._pongs: Deque[bytes] = deque(maxlen=MOST_PONGS)
         self._close: Optional[Farewell] = None
         self._close_is_urgent = False
         self._closed = False
@@ -120,16 +124,15 @@ class Outbox:
         self._pings.append(ping)
 
     def pong(self, payload: bytes) -> None:
-        """Answer a ping, in place of an earlier answer that has not left yet."""
-        self._pong = payload
+        """Answer a ping; when too many answers wait, the oldest is given up for it."""
+        self._pongs.append(payload)
 
     def close(self, code: Optional[int], reason: Optional[str], *, urgent: bool) -> None:
         """Send a Close: behind what is queued, or (`urgent`) before everything but a frame that was begun."""
         if self._closed:
             return
         if self._close is None or urgent:
-            payload = encode_close(code, reason)
-            self._close, self._close_is_urgent = (code or CloseCode.NO_STATUS_RECEIVED, reason, payload), urgent
+            self._close, self._close_is_urgent = (code, reason), urgent
 
     def fail(self) -> List[Completion[None]]:
         """The connection has ended: every message that did not go out, in order. Mutex and write role.
@@ -141,7 +144,7 @@ class Outbox:
         messages.extend(self._messages)
         self._messages.clear()
         self._pings.clear()
-        self._pong = None
+        self._pongs.clear()
         self.queued = 0
         return [message.completion for message in dict.fromkeys(messages) if not message.completion.done]
 
@@ -166,7 +169,7 @@ class Outbox:
             return True
         if self._closed:
             return False
-        return bool(self._messages or self._pings or self._pong is not None or self._close is not None)
+        return bool(self._messages or self._pings or self._pongs or self._close is not None)
 
     @property
     def is_clean(self) -> bool:
@@ -280,12 +283,9 @@ class Outbox:
             return None
         if self._close is not None and (self._close_is_urgent or self._nothing_else):
             self._closed = True
-            code, reason, payload = self._close
-            self._closing.send(code, reason)
-            return Opcode.CLOSE, payload
-        if self._pong is not None:
-            payload, self._pong = self._pong, None
-            return Opcode.PONG, payload
+            return Opcode.CLOSE, self._closing.send(*self._close)
+        if self._pongs:
+            return Opcode.PONG, self._pongs.popleft()
         if self._pings:
             ping = self._pings.popleft()
             ping.sent_at = self._now()
@@ -299,4 +299,4 @@ class Outbox:
 
     @property
     def _nothing_else(self) -> bool:
-        return not (self._messages or self._pings or self._pong is not None)
+        return not (self._messages or self._pings or self._pongs)

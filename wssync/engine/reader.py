@@ -127,13 +127,16 @@ class Reader:
         connection.end_locked(ConnectionClosed(_describe(event), code=event.code, reason=event.reason, clean=True))
 
     def _fault(self, event: Event) -> None:
-        """The peer broke the protocol. Behind good messages that waits until they were taken; else it is now."""
+        """The peer broke the protocol. Behind good messages that waits until a receive comes to it; else it is now.
+
+        That a message was taken does not mean that its reader is done with it: who answers each message must be able to
+        answer the last good one. So the next receive brings the fault into effect, not the taking of that message.
+        """
         assert isinstance(event, Fault)
         connection = self._connection
-        connection.inbox.match(connection.strand)  # the messages before it in this very read
         decoder = connection.decoder
         assert decoder is not None
-        if not connection.inbox.unsettled or decoder.in_message:
+        if decoder.in_message or not connection.inbox.has_had_messages:
             connection.fail(event.error)
             return
         connection.inbox.fault = event.error

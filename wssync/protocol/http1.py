@@ -154,10 +154,8 @@ class HeadReader:
         """
         if self._length is not None:
             raise RuntimeError("this head is complete")
-        began = len(self._buffer) >= len(self._prefix)
         self._buffer += data
-        if not began:
-            self._check_prefix()
+        self._check_prefix()
         while (end := self._buffer.find(b"\n", self._scanned, self._max_bytes)) >= 0:
             if self._end_line(end):
                 self._length = end + 1

@@ -222,7 +222,6 @@ def _parse_host(text: str) -> str:
     host = (text if text.isascii() else _to_ascii(text)).lower()
     if _HOST_NAME.fullmatch(host) is None:
         raise ValueError("the host has a character that no host name has")
-    _check_lengths(host.split("."))
     if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _IPV4.fullmatch(host):
         raise ValueError("the host looks like an IPv4 address and is none")
     return host
@@ -248,7 +247,7 @@ def _to_ascii(text: str) -> str:
 
 
 def _check_lengths(labels: List[str]) -> None:
-    if len(labels) > 1 and not labels[-1]:
+    if not labels[-1]:
         labels = labels[:-1]
     if not all(labels):
         raise ValueError("a label of the host is empty")
