@@ -123,18 +123,25 @@ class HeadReader:
     The limits: `max_bytes` for the whole head with its blank line (64 KiB is more than the 8 to 48 KiB that common
     servers accept themselves), `max_line` for one line and `max_lines` for their number, the first line included.
     `prefix` is what the head must begin with ("HTTP/" for a client): a peer that speaks something else is found out
-    by its first byte, not by a timeout.
+    by its first byte, not by a timeout. `url` is for the errors.
 
     A reader is for one head. It holds no position in time: the caller's deadline stands over all of it.
     """
 
     def __init__(
-        self, max_bytes: int = 65536, max_line: int = 8192, max_lines: int = 256, *, prefix: bytes = b""
+        self,
+        max_bytes: int = 65536,
+        max_line: int = 8192,
+        max_lines: int = 256,
+        *,
+        prefix: bytes = b"",
+        url: Optional[str] = None,
     ) -> None:
         self._max_bytes = max_bytes
         self._max_line = max_line
         self._max_lines = max_lines
         self._prefix = prefix
+        self._url = url
         self._buffer = bytearray()
         self._line_start = 0
         self._scanned = 0
@@ -167,11 +174,12 @@ class HeadReader:
 
     def _end_line(self, end: int) -> bool:
         """Close the line whose line feed is at `end`; True for the blank one."""
-        length = end - self._line_start - 1
+        has_cr = self._buffer.endswith(b"\r", self._line_start, end)
+        length = end - self._line_start - has_cr
         if length > self._max_line:
             self._over(f"a line of the head is longer than {self._max_line} bytes")
-        if length < 0 or self._buffer[end - 1] != 0x0D:
-            raise HandshakeError("a line of the head ends without CR LF", url_error_code=_CANNOT_PARSE_RESPONSE)
+        if not has_cr:
+            _refuse("a line of the head ends without CR LF", self._url)
         self._line_start = self._scanned = end + 1
         if length == 0:
             return True
@@ -182,7 +190,7 @@ class HeadReader:
 
     def _check_prefix(self) -> None:
         if not self._buffer.startswith(self._prefix[: len(self._buffer)]):
-            raise HandshakeError("the peer does not speak HTTP", url_error_code=_CANNOT_PARSE_RESPONSE)
+            _refuse("the peer does not speak HTTP", self._url)
 
     def _check_rest(self) -> None:
         # The last byte may be the CR of the line's end, which does not count.
@@ -191,8 +199,8 @@ class HeadReader:
         if len(self._buffer) > self._max_bytes:
             self._over(f"the head is longer than {self._max_bytes} bytes")
 
-    def _over(self, what: str) -> None:
-        raise HandshakeError(what, url_error_code=_BAD_SERVER_RESPONSE)
+    def _over(self, what: str) -> NoReturn:
+        raise HandshakeError(what, url=self._url, url_error_code=_BAD_SERVER_RESPONSE)
 
 
 def parse_response_head(head: bytes, url: str) -> Response:

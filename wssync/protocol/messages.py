@@ -226,7 +226,7 @@ class _Pass:
                 pass
         except ConnectionClosed as error:
             self._events.append(Fault(error.with_traceback(None)))  # the frames would keep the data alive
-            return _State(over=True, failed=True)
+            return _State(message=self._message, over=True, failed=True)
         if self._over:
             return _State(over=True)
         return _State(self._data[self._position :], self._message, self._inflater)

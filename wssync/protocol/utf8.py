@@ -4,9 +4,9 @@ A receiver may wait for the end of a message before it looks at the text, and mo
 could make good fails the connection when it arrives, be the frame complete or not: the peer hears 1007 for the data it
 has just sent, and nothing more of a hopeless message is kept in memory.
 
-CPython's decoder does the work: told that more may come, it gives up at the first impossible byte (overlong forms and what
-lies beyond U+10FFFF are seen at the second byte of the character) and leaves an unfinished character alone. All but
-surrogates: for the sake of its `surrogatepass` it waits for their third byte, so their second is looked at here.
+CPython's decoder does the work: told that more may come, it gives up at the first impossible byte (overlong forms and
+what lies beyond U+10FFFF are seen at the second byte of the character) and leaves an unfinished character alone. All
+but surrogates: for the sake of its `surrogatepass` it waits for their third byte, so their second is looked at here.
 """
 
 from __future__ import annotations
