@@ -100,7 +100,7 @@ class RawConnection:
         """
         with self._state:
             self._refuse_ended()
-            self._wire.queue(bytes(data))
+            self._wire.queue(bytes(memoryview(data)))
         self._flush()
 
     def receive_raw(self, n: int, timeout: Optional[float] = None) -> bytes:

@@ -230,7 +230,8 @@ class Server:
 
     def _accept_all(self, listener: socket.socket) -> None:
         watched: List[HasFileno] = [listener, self._waker]
-        for number in itertools.count(1):
+        numbers = itertools.count(1)
+        while True:
             wait_for(watched, [], None)
             if self._phase is _Phase.CLOSED:
                 return
@@ -243,7 +244,7 @@ class Server:
             else:
                 with self._changed:
                     self._guests[wire] = None
-                self._start_thread(f"connection-{self._port}-{number}", self._serve, wire)
+                self._start_thread(f"connection-{self._port}-{next(numbers)}", self._serve, wire)
 
     def _welcome(self, listener: socket.socket) -> Wire:
         sock, _ = listener.accept()

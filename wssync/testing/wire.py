@@ -202,7 +202,7 @@ class Wire:
     def _next_chunk(self) -> memoryview:
         if self._tls is None:
             return self._queue.popleft() if self._queue else memoryview(b"")
-        if self._queue and not self._outgoing.pending:
+        if self._queue:
             first = self._queue.popleft()
             rest = first[self._tls.write(first[:WRITE_SIZE]) :]
             if rest:
