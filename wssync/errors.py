@@ -1,11 +1,19 @@
 """Everything that can go wrong on the network, in one tree.
 
     WebSocketError
-      InvalidURL (also ValueError) Cancelled SessionInvalidated TimedOut (also TimeoutError) ConnectionFailed
-        HostNotFound ConnectionRefused TLSError
+      InvalidURL (also ValueError)
+      Cancelled
+      SessionInvalidated
+      TimedOut (also TimeoutError)
+      ConnectionFailed
+        HostNotFound
+        ConnectionRefused
+        TLSError
           CertificateError
-      HandshakeError ConnectionClosed
-        ProtocolError MessageTooBig
+      HandshakeError
+      ConnectionClosed
+        ProtocolError
+        MessageTooBig
       SendQueueFull
 
 A caller's own mistake (a wrong type, a bad close code, CR or LF in a header) is not here: it is a plain `TypeError` or

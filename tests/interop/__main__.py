@@ -1,0 +1,41 @@
+"""Run the interop tests, or those named: `python -m tests.interop [NAMES...] [-k Nginx]`."""
+
+from __future__ import annotations
+
+import sys
+import unittest
+from pathlib import Path
+from typing import Dict, List, Optional
+
+from tests.interop import cases, clients
+from tests.runner import Options, Result, load, report, run, watch
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """The command; its exit status."""
+    options = Options("tests.interop", "wssync against other people's servers.").parse_args(arguments)
+    watch()
+    result = run(load(options.names or _all(), options.patterns, Path()), options)
+    for reason, tests in _skipped(result).items():
+        print(f"skipped: {', '.join(tests)}: {reason}")
+    return report("interop", result.counts())
+
+
+def _all() -> List[str]:
+    """The test cases of `clients`, without the mixtures that it takes from `cases`."""
+    return [
+        f"{clients.__name__}.{name}"
+        for name, value in vars(clients).items()
+        if isinstance(value, type) and issubclass(value, unittest.TestCase) and not hasattr(cases, name)
+    ]
+
+
+def _skipped(result: Result) -> Dict[str, List[str]]:
+    reasons: Dict[str, List[str]] = {}
+    for test, reason in result.skipped:
+        reasons.setdefault(reason, []).append(test.id())
+    return reasons
+
+
+if __name__ == "__main__":
+    sys.exit(main())

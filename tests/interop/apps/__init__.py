@@ -1,0 +1,1 @@
+"""The servers' side of the interop tests, one file for each way of writing a server."""
