@@ -41,7 +41,6 @@ EXTENSION = "permessage-deflate"
 """The name in `Sec-WebSocket-Extensions`."""
 
 _TAIL = b"\x00\x00\xff\xff"  # what every flushed message ends with and does not send (RFC 7692 section 7.2.1)
-_EMPTY = b"\x00"  # an empty message, compressed (section 7.2.3.6)
 _LARGEST_WINDOW = 15
 _UNSUPPORTED_WINDOW = 8  # zlib.compressobj refuses it for raw streams
 _STEP = 4096  # input given at once behind a final block, so that a run of them is not copied over and over
@@ -239,8 +238,6 @@ class Compressor:
         """Give the payload of one compressed message, or `None` if this one should go out uncompressed."""
         if len(payload) < self._options.threshold or self._bits == _UNSUPPORTED_WINDOW:
             return None
-        if not payload:
-            return _EMPTY
         stream = self._stream or self._make_stream()
         data = stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
         if not self._forgets:
@@ -266,11 +263,12 @@ class Inflater:
         self._forgets = parameters.forgets(role.peer)
         self._stream: Optional[zlib._Decompress] = None  # None: at the start of a stream, nothing read yet
         self._size = 0
+        self._is_fed = False  # whether this message has brought anything yet
 
     def copy(self) -> Inflater:
         """Give an inflater that goes on from here and leaves this one as it is. About a microsecond."""
         twin: Inflater = Inflater.__new__(Inflater)
-        twin._bits, twin._forgets, twin._size = self._bits, self._forgets, self._size
+        twin.__dict__.update(self.__dict__)
         twin._stream = None if self._stream is None else self._stream.copy()
         return twin
 
@@ -294,8 +292,13 @@ class Inflater:
         return made
 
     def finish(self, limit: Optional[int]) -> bytes:
-        """End the message and give what was still in the stream. Raises as `inflate` does."""
-        made = b"" if self._stream is None else self.inflate(_TAIL, limit)
+        """End the message and give what was still in the stream. Raises as `inflate` does.
+
+        The tail belongs behind a message's own last bits. A payload of no byte (an empty message should have one) has
+        none, nor has one that ended with a final block: there it would be read as the start of the next message.
+        """
+        made = self.inflate(_TAIL, limit) if self._is_fed and self._stream is not None else b""
+        self._is_fed = False
         self._size = 0
         if self._forgets:
             self._stream = None
@@ -304,6 +307,7 @@ class Inflater:
     def _inflate(self, data: bytes, room: int) -> bytes:
         if not data:
             return b""
+        self._is_fed = True
         if self._stream is None:
             self._stream = zlib.decompressobj(-self._bits)
         made = self._stream.decompress(data, room)

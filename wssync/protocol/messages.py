@@ -68,6 +68,8 @@ class Fault(NamedTuple):
     """The peer broke a rule; nothing comes after this. `error.code` is what to close with: 1002, 1007 or 1009."""
 
     error: ConnectionClosed
+    in_message: bool = False
+    """Whether that was in the middle of a message."""
 
 
 Event = Union[str, bytes, Ping, Pong, Close, Fault]
@@ -225,8 +227,9 @@ class _Pass:
             while self._take_payload() if self._message is not None and self._message.left else self._take_frame():
                 pass
         except ConnectionClosed as error:
-            self._events.append(Fault(error.with_traceback(None)))  # the frames would keep the data alive
-            return _State(message=self._message, over=True, failed=True)
+            error.with_traceback(None)  # the frames would keep the data alive
+            self._events.append(Fault(error, self._message is not None))
+            return _State(over=True, failed=True)
         if self._over:
             return _State(over=True)
         return _State(self._data[self._position :], self._message, self._inflater)
@@ -347,7 +350,7 @@ def _violation(
     opcode = first & 0x0F
     if opcode not in _OPCODES:
         return f"opcode {opcode:#x} is reserved (RFC 6455 section 5.2)"
-    if first & 0x30 or (first & 0x40 and inflater is None):
+    if first & 0x70 and (first & 0x30 or inflater is None):
         return "a reserved bit is set and no extension uses it (RFC 6455 section 5.2)"
     if first & 0x40 and opcode not in (Opcode.TEXT, Opcode.BINARY):
         return "RSV1 is set on a frame that does not begin a message (RFC 7692 section 6.1)"
@@ -356,11 +359,7 @@ def _violation(
         return f"the {role.peer.value} sent {kind} frame (RFC 6455 section 5.1)"
     if opcode >= Opcode.CLOSE:
         return _control_violation(first, second)
-    if opcode == Opcode.CONTINUATION and message is None:
-        return "a continuation frame continues no message (RFC 6455 section 5.4)"
-    if opcode != Opcode.CONTINUATION and message is not None:
-        return "a new message begins inside a fragmented one (RFC 6455 section 5.4)"
-    return None
+    return _order_violation(opcode, message)
 
 
 def _control_violation(first: int, second: int) -> Optional[str]:
@@ -368,6 +367,14 @@ def _control_violation(first: int, second: int) -> Optional[str]:
         return "a control frame is fragmented (RFC 6455 section 5.5)"
     if second & 0x7F > MAX_CONTROL_PAYLOAD:
         return f"a control frame is longer than {MAX_CONTROL_PAYLOAD} bytes (RFC 6455 section 5.5)"
+    return None
+
+
+def _order_violation(opcode: int, message: Optional[_Message]) -> Optional[str]:
+    if opcode == Opcode.CONTINUATION and message is None:
+        return "a continuation frame continues no message (RFC 6455 section 5.4)"
+    if opcode != Opcode.CONTINUATION and message is not None:
+        return "a new message begins inside a fragmented one (RFC 6455 section 5.4)"
     return None
 
 
