@@ -170,8 +170,10 @@ class Server:
             self._handed_out += 1
             return self._connections[self._handed_out - 1]
 
-    def start(self) -> None:
-        """Listen and accept. RuntimeError when it was started before, or TLS lacks the extra `wssync[testing]`."""
+    def start(self, port: int = 0) -> None:
+        """Listen on `port`, 0 for a free one, and accept. OSError when the port is taken; RuntimeError when it was
+        started before, or TLS lacks the extra `wssync[testing]`.
+        """
         if self._phase is not _Phase.NEW:
             raise RuntimeError(f"this server is {self._phase.value}; a server is started once")
         with contextlib.ExitStack() as resources:
@@ -179,7 +181,7 @@ class Server:
                 directory = resources.enter_context(tempfile.TemporaryDirectory(prefix="wssync-testing-"))
                 self._context = make_server_context()
                 self._ca_file = write_authority(directory)
-            listener = resources.enter_context(socket.create_server(("127.0.0.1", 0), backlog=128))
+            listener = resources.enter_context(socket.create_server(("127.0.0.1", port), backlog=128))
             listener.setblocking(False)
             self._waker = resources.enter_context(contextlib.closing(Waker()))
             self._resources = resources.pop_all()
