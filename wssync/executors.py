@@ -29,6 +29,7 @@ Work = Tuple["Future[Any]", Callable[..., Any], Tuple[Any, ...], Any]
 
 _log = logging.getLogger("wssync")
 _numbers = itertools.count(1)
+_serving = threading.local()
 
 
 class Executor(Protocol):
@@ -50,24 +51,27 @@ class SerialExecutor(FutureExecutor):
 
     def __init__(self) -> None:
         self._name = f"wssync-session-{next(_numbers)}"
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer that runs in the middle of `submit` may submit
         self._renew()
 
     def _renew(self) -> None:
         self._process = os.getpid()
         self._work: queue.SimpleQueue[Optional[Work]] = queue.SimpleQueue()
         self._thread: Optional[threading.Thread] = None
-        self._shut = False
+        self._shut = self._retired = False
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Queue `fn(*args, **kwargs)`; the answer is a `Future` of its result. `RuntimeError` after `shutdown`."""
         future: Future[T] = Future()
         if self._process != os.getpid():  # the parent's thread did not come along in a fork, its lock may be held
-            self._lock = threading.Lock()
+            self._lock = threading.RLock()
             self._renew()
         with self._lock:
             if self._shut:
                 raise RuntimeError("this executor was shut down")
+            if self._retired:
+                self._start_late((future, fn, args, kwargs))
+                return future
             if self._thread is None:
                 self._start()
             self._work.put((future, fn, args, kwargs))
@@ -75,10 +79,35 @@ class SerialExecutor(FutureExecutor):
 
     def _start(self) -> None:
         work = self._work
+        self._thread = self._make_thread(work, None)
+        try:
+            self._thread.start()
+        except BaseException:
+            self._thread = None
+            raise
         weakref.finalize(self, work.put, None).atexit = False
-        thread = threading.Thread(target=_serve, args=(work,), name=self._name, daemon=True)
+
+    def _start_late(self, entry: Work) -> None:
+        work: queue.SimpleQueue[Optional[Work]] = queue.SimpleQueue()
+        work.put(entry)
+        work.put(None)
+        thread = self._make_thread(work, self._thread)
         thread.start()
         self._thread = thread
+
+    def _make_thread(
+        self, work: queue.SimpleQueue[Optional[Work]], before: Optional[threading.Thread]
+    ) -> threading.Thread:
+        return threading.Thread(target=_serve, args=(work, self._name, before), name=self._name, daemon=True)
+
+    def retire(self) -> None:
+        """Let the thread end once what is queued has run; later work, if any comes, gets a thread of its own each time.
+
+        A session that has ended does this, because its tasks can still be called and their handlers still have to run.
+        """
+        with self._lock:
+            self._retired = True
+            self._work.put(None)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more work; what was queued still runs, unless `cancel_futures`.
@@ -114,14 +143,18 @@ class SerialExecutor(FutureExecutor):
 
     def is_current(self) -> bool:
         """Whether the caller runs on this executor."""
-        return self._thread is threading.current_thread()
+        return getattr(_serving, "name", None) == self._name
 
     def __repr__(self) -> str:
         return f"<SerialExecutor {self._name}{' shut down' if self._shut else ''}>"
 
 
-def _serve(work: queue.SimpleQueue[Optional[Work]]) -> None:
+def _serve(work: queue.SimpleQueue[Optional[Work]], name: str, before: Optional[threading.Thread]) -> None:
     """The thread of a `SerialExecutor`; it holds the queue alone, so that the executor itself can be collected."""
+    _serving.name = name
+    if before is not None:
+        before.join()
+    del before
     while True:
         entry = work.get()
         if entry is None:

@@ -131,6 +131,7 @@ class Session:
                 raise SessionInvalidated("the session was invalidated: it makes no more tasks", url=str(plan.url))
             task = WebSocketTask(self, next(self._numbers), plan, connection)
             self._fresh[task.task_identifier] = task
+        weakref.finalize(task, _forget, weakref.ref(self)).atexit = False
         created = method_of(self._delegate, "did_create_task")
         if created is not None:
             call(created, self, task)
@@ -181,7 +182,7 @@ class Session:
     def _settle(self) -> None:
         """The session's last message, when it is invalid and nothing of it is left (rules 212 to 216)."""
         with self._lock:
-            if not self._invalid or self._announced or self._running or len(self._fresh):
+            if not self._invalid or self._announced or self._running or list(self._fresh.values()):
                 return
             self._announced = True
         farewell = Strand(self._executor, lambda error: None)
@@ -194,7 +195,7 @@ class Session:
     def _dissolve(self) -> None:
         self._delegate = None
         if self._own_executor is not None:
-            self._own_executor.shutdown(wait=False)
+            self._own_executor.retire()
         self._gone.set()
 
     def reset(self, completion_handler: Optional[Callable[[], object]] = None) -> None:
@@ -233,6 +234,13 @@ class Session:
     def __repr__(self) -> str:
         state = "invalid" if self._invalid else f"{len(self.tasks)} tasks"
         return f"<Session {self.session_description or ''} {state}>".replace("  ", " ")
+
+
+def _forget(session: weakref.ref[Session]) -> None:
+    """A task is gone: if it was never resumed, it may be the last that its invalidated session waited for."""
+    waiting = session()
+    if waiting is not None and waiting._invalid:
+        waiting._settle()
 
 
 _shared_lock = threading.Lock()
@@ -275,13 +283,23 @@ def connect(
     task.resume()
     session.finish_tasks_and_invalidate()
     try:
-        task.wait_until_open(timeout)
-    except TimedOut:
-        raise
-    except TimeoutError as error:
-        task.cancel()
-        raise TimedOut(f"the connection was not open after {timeout} seconds", url=str(task._plan.url)) from error
+        _wait_until_open(task, timeout)
+        return task
     except BaseException:
         task.cancel()
         raise
-    return task
+    finally:
+        del session, task  # the task keeps its error, which keeps the frames it passes through
+
+
+def _wait_until_open(task: WebSocketTask, timeout: Optional[float]) -> None:
+    url = str(task._plan.url)
+    try:
+        try:
+            task.wait_until_open(timeout)
+        finally:
+            del task
+    except TimedOut:
+        raise
+    except TimeoutError as error:
+        raise TimedOut(f"the connection was not open after {timeout} seconds", url=url) from error

@@ -390,6 +390,7 @@ class WebSocketTask(SessionTask):
 
         Receives asked for earlier are served first. While it stands, other receiving raises `RuntimeError`.
         """
+        _check_handler(handler)
         self._connection.receive_each(handler)
 
     def __iter__(self) -> Iterator[Message]:
@@ -399,6 +400,7 @@ class WebSocketTask(SessionTask):
                 message = self.receive()
             except ConnectionClosed as error:
                 if error.clean and error.code in QUIET_CODES:
+                    error.__traceback__ = None  # the task keeps the error, whose frames would keep the task
                     return
                 raise
             yield message
@@ -457,8 +459,13 @@ class WebSocketTask(SessionTask):
         connection = self._connection
         if not wait_within(connection.opened, timeout):
             raise TimeoutError(f"the task was not open after {timeout} seconds")
-        if not connection.was_open and connection.verdict is not None:
-            raise connection.verdict.with_traceback(None)
+        error = None if connection.was_open else connection.verdict
+        del self, connection  # an error keeps the frames it passes through, and the connection keeps this one
+        if error is not None:
+            try:
+                raise error.with_traceback(None)
+            finally:
+                del error
 
     def wait_until_closed(self, timeout: Optional[float] = None) -> None:
         """Block until the task has ended, without starting the end; `TimeoutError` after `timeout` seconds."""
@@ -570,9 +577,14 @@ def _control_payload(payload: Data) -> bytes:
     return data
 
 
-def _check_timeout(timeout: Optional[float], handler: object) -> None:
-    if handler is not None and not callable(handler):
+def _check_handler(handler: object) -> None:
+    if not callable(handler):
         raise TypeError(f"a completion handler must be callable, not {handler!r}")
+
+
+def _check_timeout(timeout: Optional[float], handler: object) -> None:
+    if handler is not None:
+        _check_handler(handler)
     if timeout is None:
         return
     if handler is not None:

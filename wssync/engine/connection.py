@@ -33,6 +33,7 @@ from .heartbeat import Heartbeat, Ping
 from .inbox import Inbox
 from .outbox import Message as Outgoing
 from .outbox import Outbox
+from .roles import Role
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
     from ..transport.stream import Address, Stream
 
     class Reader(Protocol):
-        """What `timeout=0` needs of the receiving half."""
+        """What calls need of the receiving half."""
+
+        role: Role
 
         def read_now(self) -> None: ...
 
@@ -127,10 +130,12 @@ class Connection:
         message = Outgoing(opcode, payload, completion)
         with self.mutex:
             error = self.refusal()
-            if error is None and not completion.blocking and self.outbox.queued >= self.configuration.write_limit:
-                error = SendQueueFull(f"{self.outbox.queued} bytes wait to be sent (write_limit)")
+            if error is None and self._is_over_limit(completion):
+                error = SendQueueFull(f"{self.outbox.queued} bytes wait to be sent (write_limit)", url=self.url)
             if error is not None:
                 completion.resolve(self.strand, error=error)
+            elif self.cause is not None:
+                self.outbox.append_too_late(message)
             else:
                 self.outbox.append(message)
         if completion.blocking or message.size <= PROMPT:
@@ -139,6 +144,10 @@ class Connection:
             self.wake()
             self.strand.kick()
         return message
+
+    def _is_over_limit(self, completion: Completion[None]) -> bool:
+        full = self.outbox.queued >= self.configuration.write_limit
+        return full and not completion.blocking and self.cause is None
 
     def withdraw_send(self, message: Outgoing) -> bool:
         """Take a message back that has not begun to leave."""
@@ -154,7 +163,8 @@ class Connection:
                 ping = Ping(payload or b"", completion)
             else:
                 ping = self.heartbeat.ping(payload, completion)
-                self.outbox.ping(ping)
+                if self.cause is None:
+                    self.outbox.ping(ping)
         self.flush()
         return ping
 
@@ -166,7 +176,7 @@ class Connection:
     def pong(self, payload: bytes) -> None:
         """Send a pong that nobody asked for; raises when nothing can be sent any more."""
         with self.mutex:
-            error = self.refusal()
+            error = self.refusal() or self.cause
             if error is None:
                 self.outbox.pong(payload)
         if error is not None:
@@ -174,12 +184,14 @@ class Connection:
         self.flush()
 
     def refusal(self) -> Optional[WebSocketError]:
-        """The error for a send now, or `None` if it is welcome. Mutex."""
+        """The error for a send now, or `None` if it is welcome. Mutex.
+
+        Between a cause and the end that follows from it a send waits for its error with all others: so the errors come
+        in order, and whoever gets one finds `close_code` set (rules 161 and 175).
+        """
         if self.verdict is not None:
             return self.verdict
-        if self.cause is not None:
-            return self.cause
-        if self.closing_asked:
+        if self.closing_asked and self.cause is None:
             return ConnectionClosed(
                 "the task is closing: nothing more can be sent", sent_close=self.closing.sent, url=self.url
             )
@@ -187,11 +199,13 @@ class Connection:
 
     def flush(self) -> None:
         """Write what can be written now, leave the rest to the engine thread, start the handlers. No lock held."""
-        self.outbox.pump(CALLER_BUDGET)
-        with self.mutex:
-            left = self.outbox.has_rest or self.outbox.broken is not None
-        if left:
-            self.wake()
+        try:
+            self.outbox.pump(CALLER_BUDGET)
+        finally:  # an interrupt of this thread leaves a broken connection, which the engine thread has to end
+            with self.mutex:
+                left = self.outbox.has_rest or self.outbox.broken is not None
+            if left:
+                self.wake()
         self.strand.kick()
 
     # -- receiving -----------------------------------------------------------------------------------------------------
@@ -223,12 +237,12 @@ class Connection:
             call(handler, result)
         finally:
             if result.message is not None:
-                self._returned(result.message)
+                self._returned()
 
-    def _returned(self, message: Message) -> None:
+    def _returned(self) -> None:
         """A handler has returned from a message, which makes room for another."""
         with self.mutex:
-            self.inbox.returned(message)
+            self.inbox.returned()
             self._after_demand()
 
     def take(self) -> Optional[Message]:
@@ -318,9 +332,13 @@ class Connection:
     def complete(self) -> None:
         """Answer everything that is pending and tell the delegate: once, by the engine thread (or, if none was ever
         started, by whoever cancelled)."""
-        self.outbox.role.occupy(self._complete)  # nobody is between taking a message and having it on record
-        self.opened.set()
-        self.ended.set()
+        reading = Role() if self.reader is None else self.reader.role
+        # Nobody is between fetching bytes and publishing them, or between taking a message and having it on record.
+        try:
+            reading.occupy(lambda: self.outbox.role.occupy(self._complete))
+        finally:
+            self.opened.set()
+            self.ended.set()
         self.strand.kick()
         with self.mutex:
             listener, self.listener = self.listener, None
@@ -348,6 +366,7 @@ class Connection:
         """Set what the task shows of its end, and return what pending and later calls get. Mutex."""
         verdict = self.cause
         assert verdict is not None
+        _drop_frames(verdict)
         verdict.url = verdict.url or self.url
         if isinstance(verdict, ConnectionClosed):
             verdict.sent_close = self.closing.sent
@@ -379,7 +398,7 @@ class Connection:
     def resume(self) -> bool:
         """Undo one `suspend`; true if the connection is to be started now."""
         with self.mutex:
-            if self.phase >= Phase.ENDED or not self.suspensions:
+            if self.cause is not None or self.phase >= Phase.ENDED or not self.suspensions:
                 return False
             self.suspensions -= 1
             if self.suspensions:
@@ -424,6 +443,13 @@ class Connection:
         self.opened, self.ended, self.gone = threading.Event(), threading.Event(), threading.Event()
         for event in (self.opened, self.ended, self.gone):
             event.set()
+
+
+def _drop_frames(error: Optional[BaseException]) -> None:
+    """An error that is kept must not keep the frames it passed through: they know this connection, which knows it."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 class _Nowhere:

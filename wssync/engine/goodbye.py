@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import atexit
 import os
-import time
 import weakref
 from typing import TYPE_CHECKING
 
+from ..transport.clock import Clock, Deadline
 from .connection import Connection
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def say_goodbye() -> None:
     connections = [connection for connection in _connections if not connection.gone.is_set()]
     for connection in connections:
         connection.close(1001, None, PATIENCE)
-    end = time.monotonic() + PATIENCE
+    deadline = Deadline(Clock(), PATIENCE)
     for connection in connections:
-        connection.gone.wait(max(0.0, end - time.monotonic()))
+        connection.gone.wait(deadline.remaining())
         connection.cancel()
 
 
@@ -61,5 +61,5 @@ def _after_fork() -> None:
 
 
 atexit.register(say_goodbye)
-if hasattr(os, "register_at_fork"):
+if hasattr(os, "register_at_fork"):  # pragma: no branch (Windows does not fork)
     os.register_at_fork(after_in_child=_after_fork)

@@ -31,7 +31,7 @@ class Inbox:
         self._ready: Deque[Message] = deque()
         self._waiters: Deque[Completion[Message]] = deque()
         self._each: Optional[Each] = None
-        self._handed_messages = 0
+        self._handed: Deque[int] = deque()
         self._handed_bytes = 0
         self.fault: Optional[ConnectionClosed] = None
         self.has_had_messages = False
@@ -119,19 +119,20 @@ class Inbox:
     # -- back-pressure -------------------------------------------------------------------------------------------------
 
     def _hand(self, message: Message) -> None:
-        self._handed_messages += 1
-        self._handed_bytes += sys.getsizeof(message)
+        size = sys.getsizeof(message)
+        self._handed.append(size)
+        self._handed_bytes += size
 
-    def returned(self, message: Message) -> bool:
-        """A handler has returned from that message; `True` if the buffer was full until now."""
-        was_full = self.is_full()
-        self._handed_messages -= 1
-        self._handed_bytes -= sys.getsizeof(message)
-        return was_full and not self.is_full()
+    def returned(self) -> None:
+        """A handler has returned: the one whose message was handed out first, as they never overlap.
+
+        Its size is the one from then: a `str` may have grown meanwhile, by a UTF-8 form that it keeps.
+        """
+        self._handed_bytes -= self._handed.popleft()
 
     def is_full(self) -> bool:
         """Whether reading has to stop: unread messages, and those whose handlers have not returned, pass a limit."""
-        messages = len(self._ready) + self._handed_messages
+        messages = len(self._ready) + len(self._handed)
         if self._most_messages is not None and messages >= self._most_messages:
             return True
         if self._most_bytes is None or not messages:
@@ -147,7 +148,7 @@ class Inbox:
     @property
     def fault_is_next(self) -> bool:
         """Every message before the fault was taken, and the handlers that took them have returned."""
-        return self.fault is not None and not self._ready and not self._handed_messages
+        return self.fault is not None and not self._ready and not self._handed
 
     @property
     def unread(self) -> int:

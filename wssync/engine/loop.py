@@ -127,6 +127,8 @@ class Engine:
             while connection.cause is None and connection.suspended:
                 wait_for((self._waker,), (), None)
                 self._waker.clear()
+                if not connection.suspended:
+                    self._waker.wake()  # a wake that was meant for the wait that follows may have been cleared
         finally:
             deadline.resume()
         if connection.cause is not None:
@@ -149,6 +151,14 @@ class Engine:
         now = connection.clock.now()
         limit = connection.configuration.resource_timeout_when_open
         self._resource_due = None if limit is None else now + limit
+        # With the read role: a caller's read of later bytes must not come before what is here already.
+        self.reader.role.occupy(lambda: self._enter(opened, now, inflater, compressor))
+        self._drain()
+
+    def _enter(
+        self, opened: Opened, now: float, inflater: Optional[Inflater], compressor: Optional[Compressor]
+    ) -> None:
+        connection = self._connection
         with connection.mutex:
             connection.response = opened.response
             connection.protocol = opened.verdict.protocol
@@ -167,8 +177,7 @@ class Engine:
             connection.tell("did_open", opened.verdict.protocol)
         connection.opened.set()
         if opened.rest:
-            self.reader.role.occupy(lambda: self.reader.decode(opened.rest))
-        self._drain()
+            self.reader.decode(opened.rest)
 
     # -- open ----------------------------------------------------------------------------------------------------------
 
@@ -212,6 +221,8 @@ class Engine:
     def _deadlines(self) -> List[Tuple[Optional[float], Callable[[], None]]]:
         connection = self._connection
         heartbeat = None if self._was_paused else connection.heartbeat.due()
+        if connection.outbox.broken is not None and self._broken_due is None:
+            self._broken_due = connection.clock.now() + SWEEP
         return [
             (heartbeat, self._beat),
             (connection.close_due, self._give_up_closing),
@@ -227,8 +238,6 @@ class Engine:
     def _keep_deadlines(self) -> None:
         connection = self._connection
         now = connection.clock.now()
-        if connection.outbox.broken is not None and self._broken_due is None:
-            self._broken_due = now + SWEEP
         for moment, act in self._deadlines():
             if moment is not None and moment <= now:
                 act()
@@ -242,8 +251,6 @@ class Engine:
         if verdict is Verdict.DEAD:
             timeout = connection.configuration.ping_timeout
             self._give_up(f"nothing was received for {timeout:g} seconds after a ping", CloseCode.INTERNAL_SERVER_ERROR)
-        else:
-            self._drain()
 
     def _give_up_closing(self) -> None:
         self._give_up("the peer did not answer our Close in time", None)
@@ -277,11 +284,11 @@ class Engine:
         connection = self._connection
         stream = connection.stream
         if stream is not None:
-            self._say_goodbye()
-        connection.complete()
+            _guard(self._say_goodbye)
+        _guard(connection.complete)
         if stream is not None:
-            self._linger(stream)
-            self.reader.role.occupy(lambda: connection.outbox.role.occupy(stream.close))
+            _guard(lambda: self._linger(stream))
+            self.reader.role.occupy(lambda: connection.outbox.role.occupy(lambda: _close(connection, stream)))
         with connection.mutex:
             connection.closing.end()
             connection.phase = Phase.GONE
@@ -294,7 +301,9 @@ class Engine:
         connection = self._connection
         with connection.mutex:
             connection.outbox.held = False
-            if isinstance(connection.cause, Cancelled) and connection.outbox.is_clean:
+            if isinstance(connection.cause, Cancelled):
+                if not connection.outbox.is_clean:
+                    return  # the rest of a frame, and all that waits behind it, is dropped
                 connection.outbox.close(None, None, urgent=True)
         connection.outbox.pump(BUDGET)
 
@@ -325,4 +334,20 @@ class Engine:
         if cause.clean:
             return now + patience if connection.close_due is None else connection.close_due
         told = connection.closing.sent is not None or connection.outbox.has_rest
-        return now + min(patience, LINGER) if told and not self.reader.at_end else None
+        if self.reader.at_end or not told:
+            return None
+        due = now + min(patience, LINGER)
+        return due if connection.close_due is None else min(due, connection.close_due)
+
+
+def _guard(step: Callable[[], None]) -> None:
+    """Whatever goes wrong in one step of the end, the next ones follow: nobody may wait for them for ever."""
+    try:
+        step()
+    except BaseException:
+        _log.exception("wssync: the end of a connection failed")
+
+
+def _close(connection: Connection, stream: Stream) -> None:
+    connection.outbox.detach()
+    stream.close()

@@ -94,7 +94,7 @@ class Opening:
         self._clock = clock
         self._check = check
         self._inform = inform
-        self._phase = "connecting"
+        self._phase = "waiting for its turn"
 
     def run(self, begin: Optional[datetime.datetime] = None) -> Opened:
         """Open. Raises `Cancelled`, `TimedOut`, `ConnectionFailed` or `HandshakeError`; no descriptor is left then."""
@@ -131,6 +131,7 @@ class Opening:
             attempt.wait()
 
     def _open(self, attempt: Attempt) -> Opened:
+        self._phase = "connecting"
         url = self._url
         tls = self._plan.tls() if url.secure else None
         stream = self._plan.dial(
@@ -202,7 +203,7 @@ class Opening:
         )
 
     def _read_head(self, stream: Stream, attempt: Attempt, data: bytes) -> Tuple[Response, bytes]:
-        reader = HeadReader()
+        reader = HeadReader(prefix=b"HTTP/")
         found = reader.feed(data) if data else None
         while found is None:
             data = self._receive(stream, attempt)

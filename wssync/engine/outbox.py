@@ -24,7 +24,7 @@ from typing import Callable, Deque, Iterator, List, Optional, Tuple, Union
 from ..errors import ConnectionClosed
 from ..executors import Strand
 from ..protocol.closing import ClosingHandshake
-from ..protocol.encoder import Encoder
+from ..protocol.encoder import WHOLE, Encoder
 from ..protocol.frames import Opcode
 from ..transport.stream import Stream
 from .completions import Completion
@@ -71,6 +71,7 @@ class Outbox:
         self.role = Role()
         # mutex
         self._messages: Deque[Message] = deque()
+        self._too_late: List[Message] = []
         self._pings: Deque[Ping] = deque()
         self._pongs: Deque[bytes] = deque(maxlen=MOST_PONGS)
         self._close: Optional[Farewell] = None
@@ -96,10 +97,14 @@ class Outbox:
         """The connection is open: what was queued may go. Mutex."""
         self._stream, self._encoder = stream, encoder
 
+    def detach(self) -> None:
+        """The stream is closed: nobody may touch it any more. Write role."""
+        self._stream = None
+
     def abandon(self, mutex: threading.Lock) -> None:
         """After a fork: the child shares nothing with the parent that it could send with."""
         self._mutex, self.role = mutex, Role()
-        self._stream = None
+        self.detach()
         if self._encoder is not None:
             self._encoder.drop_keys()
 
@@ -110,12 +115,19 @@ class Outbox:
         self._messages.append(message)
         self.queued += message.size
 
+    def append_too_late(self, message: Message) -> None:
+        """The connection is about to end: this message is never sent and fails with the others, as the last."""
+        self._too_late.append(message)
+
     def withdraw(self, message: Message) -> bool:
         """Take a message back whose sender gave up; `False` if its first byte has left, or its outcome is known."""
         if message.begun or message.completion.done:
             return False
-        self._messages.remove(message)
-        self.queued -= message.size
+        if message in self._too_late:
+            self._too_late.remove(message)
+        else:
+            self._messages.remove(message)
+            self.queued -= message.size
         message.completion.done = True
         return True
 
@@ -142,7 +154,9 @@ class Outbox:
         messages = [message for message, _ in self._in_flight]
         messages.extend(message for message in (self._current and self._current[0], self._begun) if message is not None)
         messages.extend(self._messages)
+        messages.extend(self._too_late)
         self._messages.clear()
+        self._too_late.clear()
         self._pings.clear()
         self._pongs.clear()
         self.queued = 0
@@ -180,7 +194,7 @@ class Outbox:
     def buffered_amount(self) -> int:
         """Bytes of messages that the kernel has not taken yet."""
         current = self._current
-        if current is None:
+        if current is None or current[0].completion.done:
             return self.queued
         return self.queued - min(max(self._sent_total - self._current_start, 0), current[0].size)
 
@@ -205,7 +219,8 @@ class Outbox:
         could be understood by the peer, so the connection counts as broken.
         """
         stream = self._stream
-        assert stream is not None
+        if stream is None or self.broken is not None:  # it ended while the role was being won
+            return
         try:
             if not len(self._tail):
                 self._tail = memoryview(self._refill())
@@ -229,11 +244,12 @@ class Outbox:
         flight = self._in_flight
         while flight and flight[0][1] <= self._sent_total:
             with self._mutex:
-                message, _ = flight.popleft()
-                self.queued -= message.size
-                if not message.completion.done:
+                message, _ = flight[0]
+                if not message.completion.done:  # else the connection has ended meanwhile
+                    self.queued -= message.size
                     self.sent += message.size
                     message.completion.resolve(self._strand)
+                flight.popleft()  # last: an interrupt must find it again
 
     def _refill(self) -> bytes:
         """What goes out next: the next piece of a long frame, or whole frames joined. Write role."""
@@ -243,8 +259,8 @@ class Outbox:
             if piece is not None:
                 self._taken_total += len(piece)
                 return piece
-            self._current = None
             self._in_flight.append((message, self._taken_total))
+            self._current = None  # last: an interrupt must find the message in one place at least
             return b""
         chunks: List[bytes] = []
         size = 0
@@ -270,7 +286,7 @@ class Outbox:
         pieces = encoder.pieces(unit.opcode, unit.payload)
         chunk = next(pieces)
         self._taken_total += len(chunk)
-        if len(chunk) < unit.size:  # a long frame comes in pieces (a compressed one may turn out to be whole)
+        if len(chunk) > WHOLE:  # there may be more of it; a frame that is one piece is hardly longer
             self._current = (unit, pieces)
         else:
             self._in_flight.append((unit, self._taken_total))

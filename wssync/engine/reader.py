@@ -55,8 +55,8 @@ class Reader:
         """One read, decoded and published. Read role; nobody flushes here."""
         connection = self._connection
         stream = connection.stream
-        if stream is None or connection.phase is not Phase.OPEN:  # it ended while the role was being won
-            return
+        if stream is None or connection.phase is not Phase.OPEN or connection.suspended:
+            return  # it ended, or was suspended, while the role was being won
         try:
             data = stream.recv(READ)
             if data is None:
@@ -114,6 +114,7 @@ class Reader:
     def _pong(self, event: Event) -> None:
         assert isinstance(event, Pong)
         connection = self._connection
+        connection.inbox.match(connection.strand)  # the messages before it are the earlier events
         connection.heartbeat.pong(event.payload, connection.clock.now(), connection.strand)
 
     def _close(self, event: Event) -> None:
@@ -134,9 +135,7 @@ class Reader:
         """
         assert isinstance(event, Fault)
         connection = self._connection
-        decoder = connection.decoder
-        assert decoder is not None
-        if decoder.in_message or not connection.inbox.has_had_messages:
+        if event.in_message or not connection.inbox.has_had_messages:
             connection.fail(event.error)
             return
         connection.inbox.fault = event.error

@@ -19,7 +19,7 @@ import socket
 import ssl
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from ..errors import (
     ConnectionClosed,
@@ -40,9 +40,6 @@ __all__ = ["dial", "start_tls"]
 
 STAGGER = 0.25
 """Seconds before the next address is tried beside the last ("Connection Attempt Delay", RFC 8305 section 5)."""
-
-Resolver = Callable[..., Sequence[Tuple[Any, ...]]]
-"""Called and answering like `socket.getaddrinfo`: `resolve(host, port, type=socket.SOCK_STREAM)`."""
 
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EALREADY, errno.EINTR}
 _NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN}
@@ -74,18 +71,17 @@ def dial(
     tls: Optional[ssl.SSLContext] = None,
     server_hostname: Optional[str] = None,
     url: Optional[str] = None,
-    resolve: Resolver = socket.getaddrinfo,
 ) -> Stream:
     """Connect to `host` (a name, or an IP address without brackets) and `port`, with TLS if there is a context for it.
 
     The certificate is checked against `server_hostname`, by default `host`. The stream has the attempt's waker. `url`,
-    which must hold no secret, goes into the errors; `resolve` takes the place of `socket.getaddrinfo`, in a thread.
+    which must hold no secret, goes into the errors. Names are looked up by `socket.getaddrinfo`, in a thread.
 
     HostNotFound, ConnectionRefused or ConnectionFailed, which name every address tried; TLSError, CertificateError;
     TimedOut; whatever the attempt's `check` raises. No descriptor is left open then.
     """
     try:
-        targets = _resolve(host, port, attempt, resolve)
+        targets = _resolve(host, port, attempt)
         stream = TCPStream(_Race(targets, attempt).run(f"{host} port {port}"), attempt.waker)
         return stream if tls is None else start_tls(stream, attempt, tls, server_hostname or host, url)
     except (ConnectionFailed, TimedOut) as error:
@@ -120,14 +116,14 @@ def start_tls(
         raise
 
 
-def _resolve(host: str, port: int, attempt: Attempt, resolve: Resolver) -> List[_Target]:
+def _resolve(host: str, port: int, attempt: Attempt) -> List[_Target]:
     for family, rest in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
         try:
             socket.inet_pton(family, host)
         except (OSError, ValueError):
             continue
         return [_Target(family, (host, port, *rest))]
-    answers = _ask_resolver(host, port, attempt, resolve)
+    answers = _ask_resolver(host, port, attempt)
     found = [_Target(family, address) for family, _, _, _, address in answers]
     targets = [target for target in dict.fromkeys(found) if target.family in (socket.AF_INET, socket.AF_INET6)]
     if not targets:
@@ -135,8 +131,8 @@ def _resolve(host: str, port: int, attempt: Attempt, resolve: Resolver) -> List[
     return _interleave(targets)
 
 
-def _ask_resolver(host: str, port: int, attempt: Attempt, resolve: Resolver) -> Sequence[Tuple[Any, ...]]:
-    lookup = _Lookup(host, port, resolve, attempt.waker)
+def _ask_resolver(host: str, port: int, attempt: Attempt) -> Sequence[Tuple[Any, ...]]:
+    lookup = _Lookup(host, port, attempt.waker)
     try:
         threading.Thread(target=lookup.run, name=f"wssync-resolver-{next(_serial)}", daemon=True).start()
     except RuntimeError as error:
@@ -151,9 +147,9 @@ def _ask_resolver(host: str, port: int, attempt: Attempt, resolve: Resolver) -> 
 class _Lookup:
     """One question to the resolver. Its thread sets the fields, `done` last, and wakes; it knows nothing else."""
 
-    def __init__(self, host: str, port: int, resolve: Resolver, waker: Waker) -> None:
+    def __init__(self, host: str, port: int, waker: Waker) -> None:
         self._question = host, port
-        self._resolve = resolve
+        self._resolve = socket.getaddrinfo
         self._waker = waker
         self.answers: Sequence[Tuple[Any, ...]] = ()
         self.error: Optional[BaseException] = None

@@ -5,9 +5,10 @@ A stream does not block but in `wait()`. Two threads may use it at once, one tha
 anybody's. No lock is held during a system call, so two well-behaved peers that both send a lot at once cannot hold
 each other up.
 
-Bytes that the kernel gave are never lost to an exception that arrives from outside (Ctrl-C in a thread that reads):
-they are stored within the same C call that fetched them, and leave the store with the return. What such an exception
-does to a `send` or a `flush` cannot be known: who writes must then treat the connection as broken.
+Bytes that the kernel gave are never lost in silence to an exception that arrives from outside (Ctrl-C in a thread that
+reads): they are stored within the same C call that fetched them, and leave the store with the return. Where that cannot
+be had (within TLS), the connection counts as lost. What such an exception does to a `send` or a `flush` cannot be
+known: who writes must then treat the connection as broken.
 """
 
 from __future__ import annotations

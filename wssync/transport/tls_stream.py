@@ -11,6 +11,8 @@ What must hold, and how:
   key update, an alert) leaves it there, `has_output` says so, and the writing thread's next `flush()` carries it.
 - Memory is bounded: `send` takes at most 64 KiB, and nothing as long as earlier cipher text is not all handed down; one
   `recv` fetches at most 128 KiB of cipher text, and only after what came before was read.
+- No byte is lost in silence. OpenSSL's call may lose a record when a signal's handler raises in it, which is not to be
+  prevented; then the connection is treated as lost.
 - Below may lie another `TLSStream`: that is TLS to a server through a TLS proxy.
 """
 
@@ -43,13 +45,15 @@ class TLSStream(Stream):
     """TLS over the stream `lower`, which belongs to it from now on. First of all comes `handshake()`.
 
     `context` makes the TLS; `server_hostname` is the name that goes into SNI and that the certificate is checked
-    against (RFC 6455 section 4.1). ValueError when that name is unusable. `server_side` is for tests, where it plays
-    the server.
+    against (RFC 6455 section 4.1). ValueError when that name is unusable, or missing although the context wants it
+    checked. `server_side` is for tests, where it plays the server.
     """
 
     def __init__(
         self, lower: Stream, context: ssl.SSLContext, server_hostname: Optional[str], *, server_side: bool = False
     ) -> None:
+        if context.check_hostname and not server_hostname and not server_side:
+            raise ValueError("no name to check the certificate against")  # wrap_bio would check nothing
         self._lower = lower
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -62,7 +66,7 @@ class TLSStream(Stream):
         self._decrypted: List[bytes] = []  # not returned yet
         self._more = False  # the object may have more to decrypt
         self._ended = False  # the stream below has ended, or close_notify has come
-        self._failure: Optional[ssl.SSLError] = None  # told once what came before it has been returned
+        self._failure: Optional[OSError] = None  # told once what came before it has been returned
         # The writing thread's:
         self._unsent = memoryview(b"")  # taken from the outgoing buffer, goes first
         self._closing = False
@@ -129,7 +133,19 @@ class TLSStream(Stream):
             if not count:
                 break
             size += count
-        return self._collect(limit)
+        # Both before the text is looked at: all that came before them is stored by then, even if by `shutdown_write`.
+        ended, failure = self._ended, self._failure
+        decrypted = self._decrypted
+        count = len(decrypted)
+        data = b"".join(decrypted[:count])
+        first, rest = data[:limit], data[limit:]
+        # No call from here to the return: after a call, even one of our own, an exception from outside may come.
+        decrypted[:count] = [rest] if rest else []
+        if first:
+            return first
+        if failure is not None:
+            raise connection_lost(failure) from failure
+        return b"" if ended else None
 
     def _fetch(self) -> bool:
         """Feed the object with what has come; whether that was anything, be it the end."""
@@ -151,6 +167,7 @@ class TLSStream(Stream):
         if not self._more:
             return 0
         decrypted = self._decrypted
+        before = len(decrypted)
         try:
             decrypted.extend(map(self._object.read, (min(size, RECORD),)))
         except ssl.SSLWantReadError:
@@ -161,26 +178,17 @@ class TLSStream(Stream):
         except ssl.SSLError as error:
             self._more, self._failure = False, error
             return 0
+        except BaseException:
+            # From outside, as a signal's handler raises it. The call drops what it has decrypted by then.
+            if len(decrypted) == before:
+                self._more, self._failure = False, InterruptedError("an exception hit the decryption of a record")
+            raise
         count = len(decrypted[-1])
         if not count:
             self._more, self._ended = False, True
         elif not self._incoming.pending and not self._object.pending():
             self._more = False
         return count
-
-    def _collect(self, limit: int) -> Optional[bytes]:
-        # Both before the text is looked at: all that came before them is stored by then, even if by `shutdown_write`.
-        ended, failure = self._ended, self._failure
-        decrypted = self._decrypted
-        count = len(decrypted)
-        data = b"".join(decrypted[:count])
-        first, rest = data[:limit], data[limit:]
-        decrypted[:count] = [rest] if rest else []
-        if first:
-            return first
-        if failure is not None:
-            raise connection_lost(failure) from failure
-        return b"" if ended else None
 
     def send(self, data: Buffer) -> int:
         """Take at most 64 KiB, and nothing as long as earlier cipher text waits for the kernel."""

@@ -90,8 +90,7 @@ class Waker:
         reader = self._reader
         if reader is not None:
             try:
-                while len(reader.recv(4096)) == 4096:
-                    pass
+                reader.recv(65536)  # what is left of still more wakes is one wake more
             except BlockingIOError:
                 pass
 

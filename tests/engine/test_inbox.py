@@ -1,0 +1,292 @@
+"""Messages nobody has taken yet, and receives nobody has answered yet."""
+
+from __future__ import annotations
+
+import sys
+import unittest
+from typing import List, Optional, Tuple
+from unittest import mock
+
+from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
+from wssync.engine.inbox import Inbox
+from wssync.errors import Cancelled, ConnectionClosed
+from wssync.executors import QueueExecutor, Strand
+
+
+class InboxTestCase(unittest.TestCase):
+    def setUp(self) -> None:
+        self.executor = QueueExecutor()
+        self.strand = Strand(self.executor, lambda error: None)
+        self.make()
+
+    def make(self, most_messages: Optional[int] = None, most_bytes: Optional[int] = None) -> Inbox:
+        self.inbox = Inbox((most_messages, most_bytes))
+        return self.inbox
+
+    def publish(self, *messages: Message) -> None:
+        for message in messages:
+            self.inbox.publish(message)
+        self.inbox.match(self.strand)
+
+    def waiter(self) -> Completion[Message]:
+        return self.receive(Waiter())
+
+    def handler(self) -> Completion[Message]:
+        return self.receive(Handler(lambda completion: None))
+
+    def receive(self, completion: Completion[Message]) -> Completion[Message]:
+        self.inbox.receive(completion, self.strand)
+        return completion
+
+    def each(self) -> List[Tuple[Optional[Message], Optional[str]]]:
+        got: List[Tuple[Optional[Message], Optional[str]]] = []
+
+        def keep(result: Result) -> None:
+            got.append((result.message, None if result.error is None else str(result.error)))
+
+        self.inbox.receive_each(keep, self.strand)
+        return got
+
+    def run_handlers(self) -> None:
+        self.strand.kick()
+        while self.executor.run_pending():
+            pass
+
+
+class MatchingTests(InboxTestCase):
+    def test_the_oldest_receive_gets_the_oldest_message(self) -> None:
+        """Rules 122, 124, 135: first come, first served, blocking ones and handlers in one row."""
+        receives = [self.waiter(), self.handler(), self.waiter()]
+        self.publish("one", "two")
+        self.assertEqual([receive.value for receive in receives], ["one", "two", None])
+        self.publish("three", "four")
+        self.assertEqual(receives[2].value, "three")
+        self.assertEqual(self.inbox.unread, 1)
+
+    def test_messages_wait_for_receives(self) -> None:
+        """Rule 123: without a receive they are kept, in order; each is given once, an empty one too."""
+        self.publish("", "b", b"c")
+        self.assertEqual(self.inbox.unread, 3)
+        self.assertEqual((self.waiter().value, self.inbox.take(), self.handler().value), ("", "b", b"c"))
+        self.assertIsNone(self.inbox.take())
+
+    def test_demand_is_seen(self) -> None:
+        """A waiter or `receive_each` is demand; a message unread is none."""
+        self.assertFalse(self.inbox.has_demand)
+        self.publish("a")
+        self.assertFalse(self.inbox.has_demand)
+        self.inbox.take()
+        waiter = self.waiter()
+        self.assertTrue(self.inbox.has_demand)
+        self.inbox.withdraw(waiter)
+        self.assertFalse(self.inbox.has_demand)
+        self.each()
+        self.assertTrue(self.inbox.has_demand)
+
+    def test_a_withdrawn_receive_gets_nothing(self) -> None:
+        """Rule 133: the message stays for the next one; withdrawing once more says False."""
+        waiter = self.waiter()
+        self.assertTrue(self.inbox.withdraw(waiter))
+        self.assertFalse(self.inbox.withdraw(waiter))
+        self.publish("a")
+        self.assertEqual((waiter.value, self.inbox.take()), (None, "a"))
+
+    def test_a_receive_that_was_answered_cannot_be_withdrawn(self) -> None:
+        """Rule 133: the message has won."""
+        waiter = self.waiter()
+        self.publish("a")
+        self.assertFalse(self.inbox.withdraw(waiter))
+        self.assertEqual(waiter.value, "a")
+
+    def test_a_message_put_back_is_the_next(self) -> None:
+        """Before all that wait, and for a receive that waits already."""
+        self.publish("a", "b")
+        self.inbox.put_back("first", self.strand)
+        self.assertEqual([self.inbox.take() for _ in range(3)], ["first", "a", "b"])
+        waiter = self.waiter()
+        self.inbox.put_back("again", self.strand)
+        self.assertEqual(waiter.value, "again")
+
+    def test_while_held_nothing_is_given(self) -> None:
+        """`suspend()`: receives and messages gather, and meet afterwards in order."""
+        self.inbox.held = True
+        receives = [self.waiter(), self.handler()]
+        self.publish("a", "b", "c")
+        self.assertEqual([receive.done for receive in receives], [False, False])
+        self.assertIsNone(self.inbox.take())
+        self.inbox.held = False
+        self.inbox.match(self.strand)
+        self.assertEqual([receive.value for receive in receives], ["a", "b"])
+        self.assertEqual(self.inbox.take(), "c")
+
+
+class EachTests(InboxTestCase):
+    def test_it_gets_every_message(self) -> None:
+        """Those that are there and those that come, in order."""
+        self.publish("a")
+        got = self.each()
+        self.publish("b", b"c")
+        self.run_handlers()
+        self.assertEqual(got, [("a", None), ("b", None), (b"c", None)])
+
+    def test_earlier_receives_come_first(self) -> None:
+        """Receives asked for before it are served before it."""
+        waiter = self.waiter()
+        got = self.each()
+        self.publish("a", "b")
+        self.run_handlers()
+        self.assertEqual((waiter.value, got), ("a", [("b", None)]))
+
+    def test_nobody_receives_beside_it(self) -> None:
+        """RuntimeError, and the handler was not taken."""
+        self.each()
+        with self.assertRaisesRegex(RuntimeError, "receive_each"):
+            self.waiter()
+        with self.assertRaisesRegex(RuntimeError, "receive_each"):
+            self.each()
+        self.publish("a")
+        self.assertEqual(self.inbox.unread, 0)
+
+    def test_its_last_call_is_the_error(self) -> None:
+        """Once; afterwards others may receive again, and get the error."""
+        got = self.each()
+        self.publish("a")
+        self.inbox.end(ConnectionClosed("over"), self.strand, drop=False)
+        self.inbox.match(self.strand)
+        self.run_handlers()
+        self.assertEqual(got, [("a", None), (None, "over")])
+        self.assertEqual(str(self.waiter().error), "over")
+
+
+class EndTests(InboxTestCase):
+    def test_waiting_receives_fail_in_order(self) -> None:
+        """Rules 132, 173: all with the same object."""
+        order: List[Completion[Message]] = []
+        receives: List[Completion[Message]] = [Handler(order.append) for _ in range(3)]
+        for receive in receives:
+            self.receive(receive)
+        error = ConnectionClosed("over")
+        self.inbox.end(error, self.strand, drop=False)
+        self.run_handlers()
+        self.assertEqual(order, receives)
+        self.assertTrue(all(receive.error is error for receive in receives))
+
+    def test_whole_messages_can_still_be_received(self) -> None:
+        """Rule 131, promise 8: first the unread messages, then the error, every time."""
+        self.publish("a", "b")
+        self.inbox.end(ConnectionClosed("over"), self.strand, drop=False)
+        self.assertEqual((self.waiter().value, self.inbox.take()), ("a", "b"))
+        self.assertEqual([str(self.waiter().error), str(self.handler().error)], ["over", "over"])
+
+    def test_a_cancel_drops_them(self) -> None:
+        """`cancel()`: what nobody has taken is gone."""
+        self.publish("a")
+        self.inbox.end(Cancelled("x"), self.strand, drop=True)
+        self.assertIsInstance(self.waiter().error, Cancelled)
+
+    def test_the_end_is_given_though_held(self) -> None:
+        """A suspended task ends like any other."""
+        self.inbox.held = True
+        waiter = self.waiter()
+        self.inbox.end(ConnectionClosed("over"), self.strand, drop=False)
+        self.assertEqual(str(waiter.error), "over")
+
+
+class LimitTests(InboxTestCase):
+    def test_the_number_of_messages(self) -> None:
+        """Full with 16 unread ones, not with 15; taking one makes room."""
+        self.make(most_messages=16)
+        self.publish(*["x"] * 15)
+        self.assertFalse(self.inbox.is_full())
+        self.publish("x")
+        self.assertTrue(self.inbox.is_full())
+        self.inbox.take()
+        self.assertFalse(self.inbox.is_full())
+
+    def test_the_number_of_bytes(self) -> None:
+        """Full above the limit, measured as Python holds the messages, not at it."""
+        message = b"x" * 1000
+        self.make(most_bytes=2 * sys.getsizeof(message))
+        self.assertFalse(self.inbox.is_full())
+        self.publish(message, message)
+        self.assertFalse(self.inbox.is_full())
+        self.publish(b"")
+        self.assertTrue(self.inbox.is_full())
+        self.inbox.take()
+        self.assertFalse(self.inbox.is_full())
+
+    def test_both_limits_and_none(self) -> None:
+        """Either of two limits suffices; without one nothing is ever too much."""
+        self.make(most_messages=2, most_bytes=10_000)
+        self.publish(b"x" * 20_000)
+        self.assertTrue(self.inbox.is_full())
+        self.make(most_messages=2, most_bytes=10_000)
+        self.publish("a", "b")
+        self.assertTrue(self.inbox.is_full())
+        self.make()
+        self.publish(*["x"] * 1000)
+        self.assertFalse(self.inbox.is_full())
+
+    def test_a_message_counts_until_its_handler_has_returned(self) -> None:
+        """Handed to a handler it is still held; to a blocked caller it is not."""
+        self.make(most_messages=1)
+        self.handler()
+        self.publish("a")
+        self.assertTrue(self.inbox.is_full())
+        self.inbox.returned()
+        self.assertFalse(self.inbox.is_full())
+        self.waiter()
+        self.publish("b")
+        self.assertFalse(self.inbox.is_full())
+
+    def test_the_bytes_of_handed_messages_count(self) -> None:
+        """With `receive_each` too, and they stop counting one by one."""
+        message = b"x" * 1000
+        self.make(most_bytes=sys.getsizeof(message))
+        self.each()
+        self.publish(message)
+        self.assertFalse(self.inbox.is_full())
+        self.publish(message)
+        self.assertTrue(self.inbox.is_full())
+        self.inbox.returned()
+        self.assertFalse(self.inbox.is_full())
+        self.inbox.returned()
+        self.publish(message)
+        self.assertFalse(self.inbox.is_full())
+
+    def test_a_message_that_grows_counts_as_it_was(self) -> None:
+        """A `str` may keep its UTF-8 form beside it; the accounts are even all the same."""
+        message = "x" * 1000
+        size = sys.getsizeof(message)
+        self.make(most_bytes=size)
+        self.handler()
+        self.publish(message)
+        with mock.patch.object(sys, "getsizeof", return_value=2 * size):
+            self.inbox.returned()
+        self.handler()
+        self.publish(message, "")
+        self.assertTrue(self.inbox.is_full())
+
+
+class FaultTests(InboxTestCase):
+    def test_it_is_next_when_every_message_was_taken(self) -> None:
+        """Unread messages, and those whose handlers have not returned, come before it."""
+        self.assertFalse(self.inbox.has_had_messages)
+        self.publish("a", "b")
+        self.assertTrue(self.inbox.has_had_messages)
+        self.assertFalse(self.inbox.fault_is_next)
+        self.inbox.fault = ConnectionClosed("bad")
+        self.assertFalse(self.inbox.fault_is_next)
+        self.inbox.take()
+        self.handler()
+        self.assertFalse(self.inbox.fault_is_next)
+        self.inbox.returned()
+        self.assertTrue(self.inbox.fault_is_next)
+
+    def test_a_result_is_what_each_gets(self) -> None:
+        """`receive_each` hands out `Result` objects."""
+        got: List[Result] = []
+        self.inbox.receive_each(got.append, self.strand)
+        self.publish("a")
+        self.run_handlers()
+        self.assertEqual([type(result) for result in got], [Result])

@@ -1,0 +1,519 @@
+"""Where callbacks run: the library's two executors, and the strand that keeps the callbacks of one task in order."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import unittest
+import unittest.mock
+import weakref
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Callable, List
+
+from tests.tasks import PATIENCE, Box, InlineExecutor, RefusingExecutor
+from wssync import executors
+from wssync.executors import QueueExecutor, SerialExecutor, Strand, call
+
+
+class SerialExecutorTests(unittest.TestCase):
+    def executor(self) -> SerialExecutor:
+        executor = SerialExecutor()
+        self.addCleanup(executor.shutdown)
+        return executor
+
+    def test_everything_runs_in_order_on_one_thread_of_its_own(self) -> None:
+        """A daemon named wssync-session-N, which the first piece of work starts."""
+        executor = self.executor()
+        self.assertIsNone(executor._thread)
+        names: List[Any] = []
+        futures = [
+            executor.submit(lambda number: names.append((number, threading.current_thread())), number)
+            for number in range(100)
+        ]
+        futures[-1].result(PATIENCE)
+        self.assertEqual([number for number, _ in names], list(range(100)))
+        [thread] = {thread for _, thread in names}
+        self.assertTrue(thread.daemon)
+        self.assertRegex(thread.name, r"^wssync-session-\d+$")
+
+    def test_results_and_errors(self) -> None:
+        """As every executor: the future has them, the thread goes on."""
+        executor = self.executor()
+        self.assertEqual(executor.submit(divmod, 7, 2).result(PATIENCE), (3, 1))
+        self.assertEqual(executor.submit(dict, a=1).result(PATIENCE), {"a": 1})
+        with self.assertRaises(ZeroDivisionError):
+            executor.submit(lambda: 1 // 0).result(PATIENCE)
+        with self.assertRaises(SystemExit):
+            executor.submit(exit).result(PATIENCE)
+        self.assertEqual(list(executor.map(abs, [-1, -2])), [1, 2])
+
+    def test_a_cancelled_future_is_not_run(self) -> None:
+        """Cancelled while it waits."""
+        executor = self.executor()
+        release, ran = threading.Event(), Box()
+        executor.submit(release.wait, PATIENCE)
+        waiting = executor.submit(ran, 1)
+        self.assertTrue(waiting.cancel())
+        release.set()
+        executor.submit(ran, 2).result(PATIENCE)
+        self.assertEqual(ran.values, [2])
+
+    def test_shutdown(self) -> None:
+        """What was queued still runs, then the thread is gone; nothing more is taken."""
+        executor = SerialExecutor()
+        box = Box()
+        for number in range(3):
+            executor.submit(box, number)
+        self.assertNotIn("shut down", repr(executor))
+        executor.shutdown()
+        self.assertEqual(box.values, [0, 1, 2])
+        self.assertTrue(executor.join(0))
+        self.assertRegex(repr(executor), r"^<SerialExecutor wssync-session-\d+ shut down>$")
+        with self.assertRaises(RuntimeError):
+            executor.submit(print)
+
+    def test_shutdown_with_cancelled_futures(self) -> None:
+        """What was queued is cancelled; so it is after a shutdown before."""
+        executor = SerialExecutor()
+        release = threading.Event()
+        executor.submit(release.wait, PATIENCE)
+        future = executor.submit(print)
+        executor.shutdown(wait=False)
+        executor.shutdown(wait=False, cancel_futures=True)
+        self.assertTrue(future.cancelled())
+        self.assertFalse(executor.join(0.001))
+        release.set()
+        self.assertTrue(executor.join(PATIENCE))
+
+    def test_shutdown_before_any_work(self) -> None:
+        """There is no thread to wait for."""
+        executor = SerialExecutor()
+        executor.shutdown()
+        self.assertTrue(executor.join())
+
+    def test_shutdown_on_its_own_thread(self) -> None:
+        """It does not wait for itself."""
+        executor = SerialExecutor()
+
+        def stop() -> Any:
+            executor.shutdown()
+            return executor.join(), executor.is_current()
+
+        self.assertEqual(executor.submit(stop).result(PATIENCE), (False, True))
+        self.assertTrue(executor.join(PATIENCE))
+        self.assertFalse(executor.is_current())
+
+    def test_a_retired_one_takes_late_work(self) -> None:
+        """In order, after what was queued before; no thread stays."""
+        executor = SerialExecutor()
+        box, release = Box(), threading.Event()
+        executor.submit(release.wait, PATIENCE)
+        executor.submit(box, 0)
+        executor.retire()
+        for number in range(1, 4):
+            executor.submit(box, number)
+        self.assertEqual(box.values, [])
+        release.set()
+        self.assertEqual(box.wait(4), [0, 1, 2, 3])
+        self.assertTrue(executor.join(PATIENCE))
+        self.assertTrue(executor.submit(executor.is_current).result(PATIENCE))
+        executor.shutdown()
+        with self.assertRaises(RuntimeError):
+            executor.submit(print)
+
+    def test_a_process_without_threads_to_give(self) -> None:
+        """`submit` raises, and tries again the next time."""
+        executor = self.executor()
+        with unittest.mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("no more threads")):
+            with self.assertRaises(RuntimeError):
+                executor.submit(print)
+        self.assertEqual(executor.submit(abs, -1).result(PATIENCE), 1)
+
+    def test_nobody_holds_it_any_more(self) -> None:
+        """The thread ends with the executor."""
+        executor = SerialExecutor()
+        executor.submit(abs, -1).result(PATIENCE)
+        thread = executor._thread
+        assert thread is not None
+        gone = weakref.ref(executor)
+        del executor
+        gc.collect()
+        thread.join(PATIENCE)
+        self.assertFalse(thread.is_alive())
+        self.assertIsNone(gone())
+
+    def test_the_last_callbacks_objects_are_let_go(self) -> None:
+        """A waiting thread keeps nothing alive."""
+
+        class Thing:
+            """Something to be collected."""
+
+        executor = self.executor()
+        thing = Thing()
+        gone = weakref.ref(thing)
+        executor.submit(lambda thing: None, thing).result(PATIENCE)
+        del thing
+        executor.submit(abs, 1).result(PATIENCE)
+        gc.collect()
+        self.assertIsNone(gone())
+
+    def test_in_a_child_process_it_has_a_thread_of_its_own(self) -> None:
+        """The parent's did not come along in the fork, and its lock may be held."""
+        executor = self.executor()
+        first = executor.submit(threading.current_thread).result(PATIENCE)
+        lock = executor._lock
+        with unittest.mock.patch.object(os, "getpid", return_value=-1):
+            second = executor.submit(threading.current_thread).result(PATIENCE)
+            self.assertIsNot(first, second)
+            self.assertIsNot(executor._lock, lock)
+            executor.shutdown()
+        self.assertTrue(first.is_alive())
+
+
+class QueueExecutorTests(unittest.TestCase):
+    def test_work_is_kept_until_it_is_run(self) -> None:
+        """On the thread that calls `run_pending`, in order; the answer is how many pieces that were."""
+        executor, box = QueueExecutor(), Box()
+        for number in range(3):
+            executor.submit(box, number)
+        self.assertEqual((len(executor), bool(executor), box.values), (3, True, []))
+        self.assertEqual(executor.run_pending(), 3)
+        self.assertEqual(box.values, [0, 1, 2])
+        self.assertEqual(box.threads[0], threading.current_thread().name)
+        self.assertEqual((executor.run_pending(), executor.run_pending(0.001), len(executor)), (0, 0, 0))
+
+    def test_it_waits_for_the_first(self) -> None:
+        """With a timeout, or for ever."""
+        executor, box = QueueExecutor(), Box()
+        pending = executor._pending
+
+        def size() -> int:
+            timer.start()  # it comes after the look whether something is there
+            return 0
+
+        for timeout in (PATIENCE, None):
+            timer = threading.Thread(target=executor.submit, args=(box, timeout))
+            executor._pending = unittest.mock.Mock(qsize=size, get=pending.get, put=pending.put)
+            self.assertEqual(executor.run_pending(timeout), 1)
+            timer.join(PATIENCE)
+        self.assertEqual(box.values, [PATIENCE, None])
+
+    def test_what_callbacks_queue_is_left_for_the_next_call(self) -> None:
+        """A loop that draws in between stays alive."""
+        executor, box = QueueExecutor(), Box()
+
+        def again() -> None:
+            box(None)
+            executor.submit(again)
+
+        executor.submit(again)
+        self.assertEqual([executor.run_pending() for _ in range(3)], [1, 1, 1])
+        self.assertEqual(len(box.values), 3)
+
+    def test_two_threads_may_run_it(self) -> None:
+        """Each piece of work runs once, and each call tells what it has run itself."""
+        executor, box = QueueExecutor(), Box()
+        executor.submit(lambda: box(executor.run_pending()))
+        executor.submit(box, 1)
+        executor.submit(box, 2)
+        self.assertEqual(executor.run_pending(), 1)
+        self.assertEqual(box.values, [1, 2, 2])
+
+
+class Deferring:
+    """Keeps the runners of a strand until the test runs them."""
+
+    def __init__(self) -> None:
+        self.runners: List[Callable[[], object]] = []
+
+    def submit(self, fn: Callable[..., object], /, *args: Any) -> None:
+        """Keep it."""
+        self.runners.append(lambda: fn(*args))
+
+    def run(self) -> int:
+        """Run what there is now."""
+        runners, self.runners = self.runners, []
+        for runner in runners:
+            runner()
+        return len(runners)
+
+
+class StrandTests(unittest.TestCase):
+    def test_one_submit_serves_what_was_put(self) -> None:
+        """Nothing runs before `kick`; a second kick submits nothing while a runner is under way."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        strand.kick()
+        for number in range(3):
+            strand.put(box, number)
+        self.assertEqual(executor.runners, [])
+        strand.kick()
+        strand.kick()
+        self.assertEqual((len(executor.runners), box.values), (1, []))
+        executor.run()
+        self.assertEqual((box.values, executor.runners), ([0, 1, 2], []))
+        strand.put(box, 3)
+        strand.kick()
+        executor.run()
+        self.assertEqual(box.values, [0, 1, 2, 3])
+
+    def test_what_is_put_while_it_runs(self) -> None:
+        """The runner takes it too, kicked or not yet."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+
+        def more() -> None:
+            strand.put(box, "more")
+            strand.kick()
+
+        strand.put(more)
+        strand.kick()
+        self.assertEqual(executor.run(), 1)
+        self.assertEqual((box.values, executor.runners), (["more"], []))
+
+    def test_a_flood_gives_the_executor_back(self) -> None:
+        """After 256 callbacks the rest waits for another submit, in order, and nobody else comes between."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        for number in range(600):
+            strand.put(box, number)
+        with unittest.mock.patch.object(strand, "BATCH_SECONDS", 1000.0):
+            strand.kick()
+            counts = []
+            while executor.run():
+                counts.append(len(box.values))
+                strand.kick()
+        self.assertEqual(counts, [256, 512, 600])
+        self.assertEqual(box.values, list(range(600)))
+
+    def test_slow_callbacks_give_it_back_too(self) -> None:
+        """After 5 ms."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        for number in range(3):
+            strand.put(box, number)
+        with unittest.mock.patch.object(executors.time, "monotonic", side_effect=iter(range(100))):
+            strand.kick()
+            self.assertEqual(executor.run(), 1)
+            self.assertEqual((box.values, len(executor.runners)), ([], 1))
+        executor.run()
+        self.assertEqual(box.values, [0, 1, 2])
+
+    def test_an_inline_executor_does_not_nest(self) -> None:
+        """A flood of thousands through an executor that runs at once: one runner, no recursion."""
+        box = Box()
+        strand = Strand(InlineExecutor(), box)
+        for number in range(3000):
+            strand.put(box, number)
+        strand.kick()
+        self.assertEqual(box.values, list(range(3000)))
+
+    def test_exceptions_of_callbacks_are_logged(self) -> None:
+        """Promise 6, rule 178: with the traceback, and the next ones run."""
+        box = Box()
+        strand = Strand(InlineExecutor(), box)
+        strand.put(lambda: 1 // 0)
+        strand.put(box, "next")
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.kick()
+        self.assertIn("ZeroDivisionError", logs.output[0])
+        self.assertEqual(box.values, ["next"])
+
+    def test_a_system_exit_passes(self) -> None:
+        """It is the callback's own, but the next ones run all the same."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        strand.put(exit)
+        strand.put(box, "next")
+        strand.kick()
+        with self.assertRaises(SystemExit):
+            executor.run()
+        executor.run()
+        self.assertEqual(box.values, ["next"])
+
+    def test_finish_at_once(self) -> None:
+        """With nothing outstanding the final function is called here and now, once."""
+        box = Box()
+        strand = Strand(Deferring(), box)
+        strand.finish(lambda: box("final"))
+        strand.kick()
+        self.assertEqual(box.values, ["final"])
+
+    def test_finish_after_what_was_put(self) -> None:
+        """Everything put so far runs first; what is put later still runs."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        strand.put(box, 1)
+        strand.kick()
+        strand.finish(lambda: box("final"))
+        self.assertEqual(box.values, [])
+        executor.run()
+        self.assertEqual(box.values, [1, "final"])
+        strand.put(box, 2)
+        strand.kick()
+        executor.run()
+        self.assertEqual(box.values, [1, "final", 2])
+
+    def test_entries_that_come_while_it_concludes(self) -> None:
+        """They run before the final function."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        strand.put(box, 1)
+        strand.kick()
+        run_batch = strand._run_batch
+
+        def late() -> bool:
+            more = run_batch()
+            if len(box.values) == 1:
+                strand.put(box, 2)
+                strand.finish(lambda: box("final"))
+            return more
+
+        with unittest.mock.patch.object(strand, "_run_batch", late):
+            while executor.run():
+                pass
+        self.assertEqual(box.values, [1, 2, "final"])
+
+    def test_a_refusal(self) -> None:
+        """`refused` hears of it once; what is lost is logged once, with its number, when the task has ended."""
+        box = Box()
+        executor = RefusingExecutor(1)
+        strand = Strand(executor, box)
+        strand.put(box, "fine")
+        strand.kick()
+        for number in range(5):
+            strand.put(box, number)
+            strand.kick()
+        self.assertEqual(box.values[0], "fine")
+        self.assertIsInstance(box.values[1], RuntimeError)
+        self.assertEqual((len(box.values), executor.refused), (2, 1))
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.finish(lambda: box("final"))
+        self.assertEqual(len(logs.records), 1)
+        self.assertIn("5 callbacks could not be delivered", logs.output[0])
+        self.assertEqual(box.values[2:], ["final"])
+
+    def test_nothing_is_taken_after_a_refusal_and_the_end(self) -> None:
+        """Later callbacks are counted too, though nobody is told again."""
+        box = Box()
+        strand = Strand(RefusingExecutor(), box)
+        strand.put(box, 1)
+        with self.assertLogs("wssync", "ERROR"):
+            strand.kick()
+            strand.finish(lambda: box("final"))
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.put(box, 2)
+            strand.kick()
+        self.assertIn("1 callbacks", logs.output[0])
+        self.assertEqual(box.values[1:], ["final"])
+
+    def test_a_refusal_in_the_middle_of_a_flood(self) -> None:
+        """The rest of a batch can be refused too."""
+        box = Box()
+        executor = QueueExecutor()
+        strand = Strand(executor, box)
+        for number in range(300):
+            strand.put(box, number)
+        strand.kick()
+        with unittest.mock.patch.object(executor, "submit", side_effect=RuntimeError("full")):
+            executor.run_pending()
+        self.assertIsInstance(box.values[-1], RuntimeError)
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.finish(lambda: None)
+        self.assertRegex(logs.output[0], r"\d+ callbacks could not")
+
+    def test_a_refusal_with_nothing_lost(self) -> None:
+        """Nothing is logged."""
+        box = Box()
+        strand = Strand(RefusingExecutor(), box)
+        strand._dead = RuntimeError("before")
+        strand.finish(lambda: box("final"))
+        self.assertEqual(box.values, ["final"])
+
+    def test_a_refusal_after_the_end(self) -> None:
+        """Nobody is told any more: the task has ended."""
+        box = Box()
+        strand = Strand(RefusingExecutor(), box)
+        strand.finish(lambda: box("final"))
+        strand.put(box, 1)
+        with self.assertLogs("wssync", "ERROR"):
+            strand.kick()
+            strand.kick()
+        self.assertEqual(box.values, ["final"])
+
+    def test_a_runner_that_the_pool_cancelled(self) -> None:
+        """The same as a refusal."""
+        release = threading.Event()
+        pool = ThreadPoolExecutor(1)
+        pool.submit(release.wait, PATIENCE)
+        box = Box()
+        strand = Strand(pool, box)
+        strand.put(box, "never")
+        strand.kick()
+        pool.shutdown(wait=False, cancel_futures=True)
+        release.set()
+        self.assertIsInstance(box.one(), RuntimeError)
+        pool.shutdown()
+
+    def test_a_runner_that_has_run_was_not_cancelled(self) -> None:
+        """Its future is done, and that is all."""
+        box = Box()
+        with ThreadPoolExecutor(1) as pool:
+            strand = Strand(pool, box)
+            strand.put(box, 1)
+            strand.kick()
+            box.wait()
+        self.assertEqual(box.values, [1])
+
+    def test_no_entry_is_lost_between_many_threads(self) -> None:
+        """Put and kicked by four threads, run by a pool of eight: each once, never two at a time."""
+        busy, overlaps, done = threading.Lock(), Box(), Box()
+
+        def callback(value: object) -> None:
+            if not busy.acquire(False):
+                overlaps(value)
+                return
+            done(value)
+            busy.release()
+
+        with ThreadPoolExecutor(8) as pool:
+            strand = Strand(pool, overlaps)
+
+            def put(name: str) -> None:
+                for number in range(500):
+                    strand.put(callback, (name, number))
+                    strand.kick()
+
+            threads = [threading.Thread(target=put, args=(name,)) for name in "abcd"]
+            for thread in threads:
+                thread.start()
+            values = done.wait(2000)
+        self.assertEqual(overlaps.values, [])
+        for name in "abcd":
+            self.assertEqual([number for found, number in values if found == name], list(range(500)))
+
+
+class CallTests(unittest.TestCase):
+    def test_it_calls(self) -> None:
+        """With the arguments."""
+        box = Box()
+        call(box, 5)
+        self.assertEqual(box.values, [5])
+
+    def test_exceptions_stay_inside(self) -> None:
+        """All but those that stop the program."""
+        with self.assertLogs("wssync", "ERROR"):
+            call(lambda: 1 // 0)
+        with self.assertRaises(KeyboardInterrupt):
+            call(self._interrupt)
+
+    @staticmethod
+    def _interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def test_futures_are_those_of_the_standard_library(self) -> None:
+        """So `concurrent.futures.wait` takes them."""
+        executor = SerialExecutor()
+        self.addCleanup(executor.shutdown)
+        self.assertIsInstance(executor.submit(abs, 1), Future)

@@ -1,0 +1,53 @@
+"""The public names."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+import wssync
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class PackageTests(unittest.TestCase):
+    def test_every_public_name_is_there(self) -> None:
+        """And has a docstring of its own or is an enumeration or an exception with one."""
+        for name in wssync.__all__:
+            with self.subTest(name):
+                self.assertTrue(getattr(wssync, name).__doc__)
+
+    def test_nothing_else_looks_public(self) -> None:
+        """What is no module and has no underscore is in `__all__`."""
+        found = {name for name in vars(wssync) if not name.startswith("_") and not self._is_internal(name)}
+        self.assertEqual(found, set(wssync.__all__))
+
+    @staticmethod
+    def _is_internal(name: str) -> bool:
+        return name == "annotations" or isinstance(getattr(wssync, name), type(sys))
+
+    def test_the_version(self) -> None:
+        """Three numbers."""
+        self.assertRegex(wssync.__version__, r"^\d+\.\d+\.\d+")
+
+    def test_importing_it_starts_nothing_and_loads_no_toolkit(self) -> None:
+        """No thread, no `wssync.testing`, no asyncio, no toolkit, no trustme."""
+        script = (
+            "import sys, threading, wssync\n"
+            "print(threading.active_count(), sorted(set(sys.modules) & {'asyncio', 'tkinter', 'trustme', 'wssync.testing'}))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=True
+        )
+        self.assertEqual(done.stdout, "1 []\n")
+
+    def test_the_tour_of_the_docstring_names_real_things(self) -> None:
+        """Every call in it exists."""
+        calls = re.findall(r"\b(task|wssync|result)\.(\w+)\(", wssync.__doc__ or "")
+        places = {"task": wssync.WebSocketTask, "wssync": wssync, "result": wssync.Result}
+        self.assertTrue(calls)
+        for place, name in calls:
+            self.assertTrue(callable(getattr(places[place], name)))

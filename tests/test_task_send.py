@@ -1,0 +1,351 @@
+"""Sending: what a message may be, in which order messages leave, and what a sender is told."""
+
+from __future__ import annotations
+
+import array
+import threading
+import unittest
+import unittest.mock
+
+import wssync
+from tests.support import cases, with_cases
+from tests.tasks import PATIENCE, Box, OnlineTestCase, Running, needs_trustme
+from wssync.testing import ServerConnection
+from wssync.transport.tls import make_context
+
+PEER_BUFFERS = 32 * 2**20
+"""Bytes that the kernels of both ends take at the very most before a peer that never reads stalls a sender."""
+
+
+@with_cases
+class MessageTests(OnlineTestCase):
+    @cases(
+        text=("h\u00e9llo", "h\u00e9llo"),
+        empty_text=("", ""),
+        binary=(b"\x00\xff", b"\x00\xff"),
+        empty_binary=(b"", b""),
+        a_bytearray=(bytearray(b"abc"), b"abc"),
+        a_memoryview=(memoryview(b"abc")[1:], b"bc"),
+        another_buffer=(array.array("B", [1, 2, 3]), b"\x01\x02\x03"),
+        long_text=("x" * 200_000, "x" * 200_000),
+    )
+    def test_what_can_be_sent(self, message: object, expected: object) -> None:
+        """Rule 114: text as `str`, everything that is bytes as binary, also nothing at all."""
+        task = self.connect(self.serve())
+        task.send(message)  # type: ignore[call-overload]
+        self.assertEqual(task.receive(timeout=PATIENCE), expected)
+
+    @cases(a_number=5, nothing=None, a_list=[b"x"], a_dict={})
+    def test_what_cannot(self, message: object) -> None:
+        """TypeError at once, nothing is sent, no handler is taken."""
+        task = self.connect(self.serve())
+        box = Box()
+        for call in (lambda: task.send(message), lambda: task.send(message, box)):  # type: ignore[call-overload]
+            with self.assertRaises(TypeError):
+                call()
+        task.send("only this")
+        self.assertEqual(task.receive(timeout=PATIENCE), "only this")
+        self.assertEqual(box.values, [])
+
+    def test_lone_surrogates_are_refused(self) -> None:
+        """Rule 113: ValueError before anything is queued."""
+        task = self.connect(self.serve())
+        with self.assertRaises(ValueError):
+            task.send("a\ud800b")
+        task.send("only this")
+        self.assertEqual(task.receive(timeout=PATIENCE), "only this")
+
+    def test_buffers_may_be_changed_afterwards(self) -> None:
+        """A queued message is a copy."""
+        task = self.session().websocket_task(self.serve().url)
+        one, two, box = bytearray(b"first"), bytearray(b"second"), Box()
+        task.send(one, box)
+        task.send(memoryview(two), box)
+        one[:], two[:] = b"xxxxx", b"yyyyyy"
+        task.resume()
+        self.assertEqual([task.receive(timeout=PATIENCE), task.receive(timeout=PATIENCE)], [b"first", b"second"])
+
+    def test_maximum_message_size_does_not_limit_sending(self) -> None:
+        """Rule 115: it is about what is received."""
+        got = Box()
+        server = self.serve(lambda connection: got(connection.receive()))
+        task = self.connect(server, maximum_message_size=1)
+        task.send(b"x" * 100_000)
+        self.assertEqual(len(got.one()), 100_000)
+
+    @cases(handler_is_no_function=("x", 5, None), timeout_with_a_handler=("x", print, 1))
+    def test_wrong_arguments(self, message: str, handler: object, timeout: object) -> None:
+        """TypeError at once."""
+        task, _ = self.pair()
+        with self.assertRaises(TypeError):
+            task.send(message, handler, timeout=timeout)  # type: ignore[call-overload]
+
+    @cases(text=("1", TypeError), a_bool=(True, TypeError), negative=(-1, ValueError), nan=(float("nan"), ValueError))
+    def test_wrong_timeouts(self, timeout: object, error: type) -> None:
+        """TypeError for what is no number, ValueError for less than nothing, at every call that takes one."""
+        task, _ = self.pair()
+        for call in (lambda t: task.send("x", timeout=t), lambda t: task.receive(timeout=t)):
+            with self.assertRaises(error):
+                call(timeout)
+        for method in (task.send_ping, task.close):
+            with self.assertRaises(error):
+                method(timeout=timeout)  # type: ignore[operator]
+        for wait in (task.wait_until_open, task.wait_until_closed):
+            with self.assertRaises(error):
+                wait(timeout)  # type: ignore[arg-type]
+        self.assertIs(task.state, wssync.TaskState.RUNNING)
+
+
+class OrderTests(OnlineTestCase):
+    def test_messages_leave_in_the_order_of_the_calls(self) -> None:
+        """Rules 108, 109 and 110: long and short, blocking and not; handlers run in that order, once each."""
+        got = Box()
+
+        def listen(connection: ServerConnection) -> None:
+            while True:
+                got(connection.receive())
+
+        task = self.connect(self.serve(listen))
+        done = Box()
+        expected = []
+        for number in range(60):
+            message = f"{number} " + "x" * (number % 7) ** 6
+            expected.append(message)
+            if number % 5:
+                task.send(message, lambda error, number=number: done((number, error)))  # type: ignore[misc]
+            else:
+                task.send(message)
+        self.assertEqual(got.wait(60), expected)
+        self.assertEqual(done.wait(48), [(number, None) for number in range(60) if number % 5])
+
+    def test_many_senders(self) -> None:
+        """Rule 108: from several threads, each thread's in its own order, none torn."""
+        got = Box()
+
+        def listen(connection: ServerConnection) -> None:
+            while True:
+                got(connection.receive())
+
+        task = self.connect(self.serve(listen))
+
+        def send(name: str) -> None:
+            for number in range(100):
+                task.send(f"{name} {number} " + name * (number * 50))
+
+        senders = [Running(lambda name=name: send(name)) for name in "abcd"]  # type: ignore[misc]
+        for sender in senders:
+            sender.result()
+        messages = got.wait(400)
+        for name in "abcd":
+            own = [message for message in messages if message[0] == name]
+            self.assertEqual(own, [f"{name} {number} " + name * (number * 50) for number in range(100)])
+
+    def test_a_send_inside_a_handler(self) -> None:
+        """Rules 121 and 187: any call is allowed there, the blocking ones too."""
+        task = self.connect(self.serve())
+        box = Box()
+
+        def answer(result: wssync.Result) -> None:
+            task.send("from the handler")
+            box(task.receive(timeout=PATIENCE))
+
+        task.receive(answer)
+        task.send("first")
+        self.assertEqual(box.one(), "from the handler")
+
+
+class DeafPeerTests(OnlineTestCase):
+    """A peer that never reads."""
+
+    def _fill(self, task: wssync.WebSocketTask) -> None:
+        """Send more than the kernels take."""
+        task.send(bytes(PEER_BUFFERS), lambda error: None)
+
+    def test_a_handler_send_returns_at_once(self) -> None:
+        """Rules 118 and 120: what is not taken is counted, and the other direction goes on."""
+        task, peer = self.pair(write_limit=2**30)
+        self._fill(task)
+        peer.send("still here")
+        self.assertEqual(task.receive(timeout=PATIENCE), "still here")
+        task.send(b"more", lambda error: None)
+        self.assertGreater(task.buffered_amount, 4)
+
+    def test_no_other_task_suffers(self) -> None:
+        """Another task of the same session goes on, both ways."""
+        deaf, echo = self.hold(compression=None), self.serve()
+        session = self.session(self.configuration(write_limit=2**30))
+        tasks = [session.websocket_task(server.url) for server in (deaf, echo)]
+        for task in tasks:
+            task.resume()
+            task.wait_until_open(PATIENCE)
+        self._fill(tasks[0])
+        blocked = Running(lambda: tasks[0].send(bytes(2**20)))
+        tasks[1].send("x")
+        self.assertEqual(tasks[1].receive(timeout=PATIENCE), "x")
+        tasks[0].cancel()
+        self.assertIsInstance(blocked.error(), wssync.Cancelled)
+
+    def test_a_message_that_has_not_begun_is_withdrawn(self) -> None:
+        """After its timeout TimeoutError, which says so, and the message is never sent."""
+        task, peer = self.pair(write_limit=2**30)
+        self._fill(task)
+        with self.assertRaisesRegex(TimeoutError, "withdrawn"):
+            task.send("never", timeout=0.01)
+        task.send("last", lambda error: None)
+        self.assertEqual(len(peer.receive(PATIENCE)), PEER_BUFFERS)
+        self.assertEqual(peer.receive(PATIENCE), "last")
+
+    def test_what_is_withdrawn_is_not_buffered(self) -> None:
+        """Rule 120: `buffered_amount` is as before."""
+        task, _ = self.pair()
+        task.suspend()
+        task.send("queued", lambda error: None)
+        with self.assertRaisesRegex(TimeoutError, "withdrawn"):
+            task.send("never", timeout=0.01)
+        self.assertEqual(task.buffered_amount, 6)
+
+    def test_one_that_has_begun_still_goes_out_whole(self) -> None:
+        """TimeoutError says so, and the peer gets all of it."""
+        task, peer = self.pair()
+        with self.assertRaisesRegex(TimeoutError, "still goes out"):
+            task.send(b"x" * PEER_BUFFERS, timeout=0.2)
+        message = peer.receive(PATIENCE)
+        self.assertEqual(len(message), PEER_BUFFERS)
+        task.send("next")
+        self.assertEqual(peer.receive(PATIENCE), "next")
+
+    def test_a_timeout_of_nothing(self) -> None:
+        """timeout=0: sent if the kernel takes it at once, else withdrawn."""
+        task, peer = self.pair(write_limit=2**30)
+        task.send("now", timeout=0)
+        self._fill(task)
+        with self.assertRaises(TimeoutError):
+            task.send("never", timeout=0)
+        self.assertEqual(peer.receive(PATIENCE), "now")
+
+    def test_write_limit(self) -> None:
+        """Rules 117 and 120: below it any size is taken; above it a handler gets SendQueueFull and the task goes on."""
+        task = self.session(self.configuration(write_limit=10)).websocket_task(self.serve().url)
+        boxes = [Box() for _ in range(4)]
+        for box, message in zip(boxes, (b"x" * 9, b"x" * 5000, b"y", b"z")):
+            task.send(message, box)
+        for box in boxes[2:]:
+            self.assertIsInstance(box.one(), wssync.SendQueueFull)
+        self.assertEqual(task.buffered_amount, 5009)
+        task.resume()
+        self.assertEqual([boxes[0].one(), boxes[1].one()], [None, None])
+        self.assertIsNone(task.error)
+        task.send("blocking sends wait instead")
+        received = [task.receive(timeout=PATIENCE) for _ in range(3)]
+        self.assertEqual(received, [b"x" * 9, b"x" * 5000, "blocking sends wait instead"])
+        self.assertEqual(task.buffered_amount, 0)
+
+    def test_an_interrupt_withdraws(self) -> None:
+        """An exception in the waiting thread leaves nothing behind."""
+        task, _ = self.pair()
+        task.suspend()
+        with unittest.mock.patch("wssync.engine.completions.Waiter.wait", side_effect=KeyboardInterrupt):
+            with self.assertRaises(KeyboardInterrupt):
+                task.send("never")
+        self.assertEqual(task.buffered_amount, 0)
+
+
+class FloodTests(OnlineTestCase):
+    def flood(self, size: int, *, tls: bool) -> None:
+        """Both ends send `size` bytes before they read the first one, and both get all of it."""
+        block = bytes(range(256)) * 1024
+        count = size // len(block)
+
+        def pour(connection: ServerConnection) -> None:
+            for _ in range(count):
+                connection.send(block)
+
+        def serve(connection: ServerConnection) -> None:
+            pouring = Running(lambda: pour(connection))
+            for _ in range(count):
+                if connection.receive() != block:
+                    raise AssertionError("a message is not what was sent")
+            pouring.result()
+            connection.send("all here")
+            connection.receive()
+
+        server = self.serve(serve, tls=tls, compression=None)
+        context = make_context(cafile=server.ca_file) if tls else None
+        task = self.connect(server, ssl_context=context)
+        sender = Running(lambda: [task.send(block) for _ in range(count)])
+        for _ in range(count):
+            self.assertEqual(task.receive(timeout=PATIENCE), block)
+        sender.result()
+        self.assertEqual(task.receive(timeout=PATIENCE), "all here")
+        task.close()
+
+    def test_both_send_at_once(self) -> None:
+        """Rule 118: two well-behaved peers do not block each other, over ws."""
+        self.flood(8 * 2**20, tls=False)
+
+    @needs_trustme
+    def test_both_send_at_once_over_tls(self) -> None:
+        """Rule 118: nor over wss."""
+        self.flood(8 * 2**20, tls=True)
+
+
+class SendAfterTheEndTests(OnlineTestCase):
+    def test_a_send_after_close_has_begun_fails_at_once(self) -> None:
+        """Rule 116: ConnectionClosed, raised or given to the handler, while the closing handshake goes on."""
+        task, peer = self.pair()
+        task.cancel(4000, "enough")
+        box = Box()
+        task.send("late", box)
+        error = box.one()
+        self.assertIsInstance(error, wssync.ConnectionClosed)
+        self.assertEqual((error.sent_close, error.url_error_code, error.url), ((4000, "enough"), -1005, task._plan.request.url))
+        with self.assertRaises(wssync.ConnectionClosed):
+            task.send("late")
+        with self.assertRaises(wssync.ConnectionClosed):
+            task.send_pong()
+        with self.assertRaises(wssync.ConnectionClosed):
+            task.send_ping()
+        task.send_ping(box)
+        self.assertIsInstance(box.wait(2)[1], wssync.ConnectionClosed)
+        with self.assertRaises(wssync.ConnectionClosed) as caught:
+            peer.receive(PATIENCE)
+        self.assertEqual(caught.exception.code, 4000)
+
+    def test_a_send_after_the_end_fails_with_its_error(self) -> None:
+        """Rules 144 and 174: the very error that ended the task, for each kind of call."""
+        task, peer = self.pair()
+        peer.drop()
+        task.wait_until_closed(PATIENCE)
+        box = Box()
+        task.send("x", box)
+        task.send_ping(box)
+        task.receive(box)
+        calls = (lambda: task.send("x"), task.send_ping, task.send_pong, task.receive)
+        for call in calls:
+            with self.assertRaises(wssync.ConnectionClosed) as caught:
+                call()  # type: ignore[operator]
+            self.assertIs(caught.exception, task.error)
+        sent, pinged, received = box.wait(3)
+        self.assertTrue(sent is pinged is received.error is task.error)
+
+    def test_between_a_cancel_and_the_end(self) -> None:
+        """A send that comes too late to be sent fails in its turn, behind those that were queued before."""
+        release = threading.Event()
+        self.addCleanup(release.set)
+        task, _ = self.pair(write_limit=2**30)
+        task.suspend()
+        order = Box()
+        task.send("queued", lambda error: order(("queued", error, task.close_code)))
+        connection = task._connection
+        with connection.outbox.role._lock:  # nobody can finish the connection meanwhile
+            task.cancel()
+            late = threading.Thread(target=lambda: task.send("late", lambda error: order(("late", error, task.close_code))))
+            late.start()
+            late.join(PATIENCE)
+            with self.assertRaises(TimeoutError):
+                Running(lambda: task.send("later", timeout=0.01)).result()
+            task.send_ping(lambda error: order(("ping", error, task.close_code)))
+            self.assertEqual(order.values, [])
+        self.assertEqual(
+            order.wait(3), [(name, task.error, wssync.CloseCode.ABNORMAL_CLOSURE) for name in ("queued", "late", "ping")]
+        )

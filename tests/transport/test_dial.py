@@ -1,0 +1,691 @@
+"""Tests of `wssync.transport.dial`.
+
+The race of the addresses runs without any network: its sockets do what a script says, and its waits move a clock by
+hand. The rest is loopback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import ssl
+import threading
+import unittest
+from typing import Any, Callable, ClassVar, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from unittest import mock
+
+from tests.support import cases, with_cases
+from tests.transport.support import (
+    PATIENCE,
+    FakeClock,
+    Running,
+    TransportTestCase,
+    client_context,
+    reset,
+    server_context,
+)
+from wssync.errors import (
+    Cancelled,
+    CertificateError,
+    ConnectionFailed,
+    ConnectionRefused,
+    HostNotFound,
+    TimedOut,
+    TLSError,
+    WebSocketError,
+)
+from wssync.transport.clock import Deadline
+from wssync.transport.dial import dial, start_tls
+from wssync.transport.stream import Stream, TCPStream
+from wssync.transport.tls_stream import TLSStream
+from wssync.transport.waiting import Attempt, Waker
+
+URL = "wss://example.org/chat"
+Answers = Sequence[Tuple[Any, ...]]
+
+
+def answer(*places: Tuple[str, int]) -> Answers:
+    """What `getaddrinfo` returns for these addresses and ports."""
+    return [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (host, port, 0, 0))
+        if ":" in host
+        else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+        for host, port in places
+    ]
+
+
+def resolver(*places: Tuple[str, int]) -> Callable[..., Answers]:
+    return lambda *_, **__: answer(*places)
+
+
+def closed_port() -> int:
+    """A port on which nobody listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Cancelling:
+    """A `check` that lets another thread cancel the attempt as soon as it has been asked `after` times."""
+
+    def __init__(self, after: int = 1) -> None:
+        self._left = after
+        self._cancelled = False
+        self.attempt: Optional[Attempt] = None
+        self.thread = threading.Thread(target=self.cancel)
+
+    def __call__(self) -> None:
+        if self._cancelled:
+            raise Cancelled("by another thread")
+        self._left -= 1
+        if not self._left:
+            self.thread.start()
+
+    def join(self) -> None:
+        """A thread inside `wake` keeps the waker's descriptor: no leak, but it must be gone before they are counted."""
+        if self.thread.ident is not None:
+            self.thread.join(PATIENCE)
+
+    def cancel(self) -> None:
+        assert self.attempt is not None
+        self._cancelled = True
+        self.attempt.waker.wake()
+
+
+class DialTestCase(TransportTestCase):
+    def dial(
+        self,
+        host: str,
+        port: int,
+        attempt: Optional[Attempt] = None,
+        *,
+        resolve: Callable[..., Answers] = socket.getaddrinfo,
+        **options: Any,
+    ) -> Stream:
+        with mock.patch.object(socket, "getaddrinfo", resolve):
+            stream = dial(host, port, attempt or self.attempt(), **options)
+        self.addCleanup(stream.close)
+        return stream
+
+    def cancelling(self, after: int = 1) -> Tuple[Cancelling, Attempt]:
+        check = Cancelling(after)
+        self.addCleanup(check.join)
+        check.attempt = self.attempt(check=check, seconds=None)
+        return check, check.attempt
+
+
+class ResolvingTests(DialTestCase):
+    """From the name to its addresses."""
+
+    def test_a_name_is_resolved_in_a_daemon_thread(self) -> None:
+        """The resolver is asked for stream sockets, by a daemon thread that is named for what it does."""
+        _, port = self.listener()
+        seen: List[Any] = []
+
+        def resolve(*arguments: Any, **options: Any) -> Answers:
+            thread = threading.current_thread()
+            seen.extend([arguments, options, thread.name.rstrip("0123456789"), thread.daemon])
+            return answer(("127.0.0.1", port))
+
+        stream = self.dial("example.org", port, resolve=resolve)
+        self.assertEqual(stream.remote_address, ("127.0.0.1", port))
+        self.assertEqual(
+            seen, [("example.org", port), {"type": socket.SOCK_STREAM}, "wssync-resolver-", True]
+        )
+
+    def test_the_systems_resolver_knows_localhost(self) -> None:
+        """By default `socket.getaddrinfo` is asked."""
+        listener, port = self.listener()
+        stream = self.dial("localhost", port)
+        listener.accept()[0].close()
+        self.assertEqual(stream.remote_address, ("127.0.0.1", port))
+
+    def test_an_address_needs_no_resolver(self) -> None:
+        """An IP address is connected to without a thread and without the resolver."""
+        _, port = self.listener()
+        with mock.patch.object(threading.Thread, "start") as start:
+            stream = self.dial("127.0.0.1", port, resolve=mock.Mock(side_effect=AssertionError))
+        start.assert_not_called()
+        self.assertEqual(stream.remote_address, ("127.0.0.1", port))
+
+    @unittest.skipUnless(socket.has_ipv6, "no IPv6")
+    def test_an_ipv6_address_needs_no_resolver(self) -> None:
+        """So is one of IPv6, as it stands in a URL, without its brackets; its failure shows it with them."""
+        with self.assertRaises(ConnectionFailed) as caught:
+            self.dial("::1", closed_port(), resolve=mock.Mock(side_effect=AssertionError))
+        self.assertIn("[::1]:", str(caught.exception))
+
+    def test_a_name_without_an_address(self) -> None:
+        """What the resolver raises is HostNotFound (-1003), with the URL, and its cause; so is no address at all."""
+        for result in (socket.gaierror(socket.EAI_NONAME, "unknown"), UnicodeError("label too long"), SystemExit()):
+            with self.assertRaises(HostNotFound) as caught:
+                self.dial("example.org", 80, resolve=mock.Mock(side_effect=result), url=URL)
+            self.assertIs(caught.exception.__cause__, result)
+            self.assertEqual((caught.exception.url_error_code, caught.exception.url), (-1003, URL))
+            self.assertIn("example.org", str(caught.exception))
+        with self.assertRaises(HostNotFound) as caught:
+            self.dial("example.org", 80, resolve=resolver())
+        self.assertIsNone(caught.exception.url)
+
+    def test_a_name_that_no_system_call_takes(self) -> None:
+        """A NUL in the name, which no URL lets through, is an unknown host here."""
+        with self.assertRaises(HostNotFound):
+            self.dial("exa\0mple", 80)
+
+    def test_only_internet_addresses_count(self) -> None:
+        """What else a resolver may know is left out, and what it says twice is tried once."""
+        port = closed_port()
+        strange = [(socket.AF_UNIX if hasattr(socket, "AF_UNIX") else 1, socket.SOCK_STREAM, 0, "", ("/tmp/x", 0))]
+        twice = [*strange, *answer(("127.0.0.1", port), ("127.0.0.1", port))]
+        with self.assertRaises(ConnectionRefused) as caught:
+            self.dial("example.org", port, resolve=lambda *_, **__: twice)
+        self.assertEqual(str(caught.exception).count(f"127.0.0.1:{port}"), 1)
+        with self.assertRaises(HostNotFound):
+            self.dial("example.org", port, resolve=lambda *_, **__: strange)
+
+    def test_a_cancel_does_not_wait_for_the_resolver(self) -> None:
+        """The attempt ends while the resolver still hangs; its late answer disturbs nobody, nor does its late wake."""
+        release = threading.Event()
+        threads: List[threading.Thread] = []
+        cancelling, attempt = self.cancelling(after=100)
+
+        def resolve(*_: Any, **__: Any) -> Answers:
+            threads.append(threading.current_thread())
+            cancelling.cancel()
+            release.wait(PATIENCE)
+            return answer(("127.0.0.1", 1))
+
+        with self.assertRaises(Cancelled):
+            self.dial("example.org", 80, attempt, resolve=resolve)
+        self.assertTrue(threads[0].is_alive())
+        attempt.waker.close()
+        release.set()
+        threads[0].join(PATIENCE)
+        self.assertFalse(threads[0].is_alive())
+
+    def test_the_deadline_covers_the_resolver(self) -> None:
+        """Rule 204: a resolver that hangs past the deadline is TimedOut (-1001) with the URL."""
+        release = threading.Event()
+        clock = FakeClock()
+        attempt = self.attempt(clock=clock, seconds=30.0)
+        threads: List[threading.Thread] = []
+
+        def resolve(*_: Any, **__: Any) -> Answers:
+            threads.append(threading.current_thread())
+            clock.advance(31.0)
+            attempt.waker.wake()
+            release.wait(PATIENCE)
+            return []
+
+        with self.assertRaises(TimedOut) as caught:
+            self.dial("example.org", 80, attempt, resolve=resolve, url=URL)
+        self.assertEqual(caught.exception.url, URL)
+        release.set()
+        threads[0].join(PATIENCE)
+
+    def test_no_thread_to_be_had(self) -> None:
+        """When the system gives no thread, that is a failed connection and nothing hangs."""
+        refusal = RuntimeError("can't start new thread")
+        with mock.patch.object(threading.Thread, "start", side_effect=refusal), self.assertRaises(
+            ConnectionFailed
+        ) as caught:
+            self.dial("example.org", 80)
+        self.assertIs(caught.exception.__cause__, refusal)
+
+
+class ConnectingTests(DialTestCase):
+    """One address, over loopback."""
+
+    def test_the_options_of_the_socket(self) -> None:
+        """No delay for small messages, keep-alive, not inherited by child processes, not blocking."""
+        _, port = self.listener()
+        stream = self.dial("127.0.0.1", port)
+        assert isinstance(stream, TCPStream)
+        sock = stream._sock
+        self.assertTrue(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
+        self.assertFalse(sock.get_inheritable())
+        self.assertFalse(sock.getblocking())
+
+    def test_the_stream_is_woken_with_the_attempts_waker(self) -> None:
+        """Whoever could end the opening can wake the stream."""
+        _, port = self.listener()
+        attempt = self.attempt()
+        stream = self.dial("127.0.0.1", port, attempt)
+        attempt.waker.wake()
+        self.assertEqual(stream.wait(True, False, None), (False, False))
+
+    def test_bytes_flow(self) -> None:
+        """What comes out is a working stream."""
+        listener, port = self.listener()
+        stream = self.dial("127.0.0.1", port)
+        with listener.accept()[0] as peer:
+            stream.send(b"ping")
+            self.assertEqual(peer.recv(10), b"ping")
+
+    def test_nobody_listens(self) -> None:
+        """ConnectionRefused (-1004), naming host and address, with the URL and the OSError."""
+        port = closed_port()
+        with self.assertRaises(ConnectionRefused) as caught:
+            self.dial("example.org", port, resolve=resolver(("127.0.0.1", port)), url=URL)
+        self.assertEqual((caught.exception.url_error_code, caught.exception.url), (-1004, URL))
+        self.assertIn(f"example.org port {port} (127.0.0.1:{port}: ", str(caught.exception))
+        self.assertIsInstance(caught.exception.__cause__, ConnectionRefusedError)
+
+    def test_a_cancel_does_not_wait_for_the_connect(self) -> None:
+        """A server whose queue is full lets a connect hang; cancelled by another thread it ends, and is closed."""
+        listener = socket.socket()
+        self.addCleanup(listener.close)
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        place = listener.getsockname()
+        for _ in range(3):
+            filler = socket.socket()
+            self.addCleanup(filler.close)
+            filler.setblocking(False)
+            filler.connect_ex(place)
+        _, attempt = self.cancelling()
+        with self.assertRaises(Cancelled):
+            self.dial("127.0.0.1", place[1], attempt)
+
+    def test_a_cancel_before_anything(self) -> None:
+        """An attempt that is cancelled already connects to nothing."""
+        _, port = self.listener()
+        with self.assertRaises(Cancelled):
+            self.dial("127.0.0.1", port, self.attempt(check=mock.Mock(side_effect=Cancelled("at once"))))
+
+
+class ScriptedSocket(socket.socket):
+    """A socket of the race: what its connect does stands in the script, by the last part of its address."""
+
+    scripts: ClassVar[Dict[str, Any]] = {}
+    opened: ClassVar[List[ScriptedSocket]] = []
+
+    def __init__(self, family: int, kind: int) -> None:
+        if self.scripts.get("socket") == family:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported")
+        super().__init__(socket.AF_INET, kind)
+        self.opened.append(self)
+        self.address = ""
+
+    def setsockopt(self, *arguments: Any) -> None:
+        if self.scripts.get("options"):
+            raise OSError(errno.ENOPROTOOPT, "no such option")
+
+    def connect_ex(self, address: Any) -> int:
+        self.address = address[0]
+        return self.script if isinstance(self.script, int) else errno.EINPROGRESS
+
+    def getsockopt(self, *arguments: Any) -> Any:
+        return 0 if isinstance(self.script, int) else self.script[1]
+
+    @property
+    def script(self) -> Any:
+        """An errno at once (0: connected), or seconds and the errno then."""
+        return self.scripts.get(("v6_" if ":" in self.address else "v4_") + self.address[-1], (NEVER, 0))
+
+
+class ScriptedAttempt(Attempt):
+    """Waits for sockets of the race by moving a clock, up to the moment at which the script makes one ready."""
+
+    def __init__(self, clock: FakeClock, waker: Waker) -> None:
+        super().__init__(waker, Deadline(clock, None), lambda: None)
+        self.clock = clock
+        self.started: Dict[Any, float] = {}
+        self.times: List[float] = []
+
+    def wait(
+        self, read: Iterable[Any] = (), write: Iterable[Any] = (), timeout: Optional[float] = None
+    ) -> Tuple[Set[Any], Set[Any]]:
+        if not write:
+            return super().wait(read, write, timeout)  # for the resolver
+        now = self.clock.now()
+        self.times.append(round(now - self.clock.start, 6))
+        due: Dict[Any, float] = {}
+        for sock in write:
+            began = self.started.setdefault(sock, now)
+            due[sock] = began + (0.0 if isinstance(sock.script, int) else sock.script[0])
+        first = min(due.values())
+        until = first if timeout is None else min(first, now + timeout)
+        if until == NEVER:
+            raise Cancelled("nothing will happen any more")
+        self.clock.time = max(now, until)
+        return set(), {sock for sock, moment in due.items() if moment <= self.clock.time}
+
+
+NEVER = float("inf")
+V4 = [f"192.0.2.{number}" for number in range(1, 5)]
+V6 = [f"2001:db8::{number}" for number in range(1, 5)]
+
+
+class RaceTests(DialTestCase):
+    """Several addresses: RFC 8305, with sockets after a script and a clock in the hand."""
+
+    def race(self, places: Sequence[str], **scripts: Any) -> str:
+        """Dial; return the address that won."""
+        self.scripted = ScriptedAttempt(FakeClock(), self.waker())
+        ScriptedSocket.scripts, ScriptedSocket.opened = scripts, []
+        try:
+            with mock.patch.object(socket, "socket", ScriptedSocket):
+                stream = self.dial(
+                    "example.org", 80, self.scripted, resolve=resolver(*((place, 80) for place in places))
+                )
+            assert isinstance(stream, TCPStream)
+            assert isinstance(stream._sock, ScriptedSocket)
+            return stream._sock.address
+        finally:
+            self.tried = [sock.address for sock in ScriptedSocket.opened]
+            self.left_open = [sock.address for sock in ScriptedSocket.opened if sock.fileno() >= 0]
+            for sock in ScriptedSocket.opened:
+                sock.close()
+            self.scripted.started.clear()
+
+    def test_the_families_take_turns(self) -> None:
+        """Rule 107: the resolver's first family begins, then the families alternate, each in the resolver's order."""
+        with self.assertRaises(Cancelled):
+            self.race([*V6[:3], *V4[:2]])
+        self.assertEqual(self.tried, [V6[0], V4[0], V6[1], V4[1], V6[2]])
+        self.assertEqual(self.left_open, [])
+        with self.assertRaises(Cancelled):
+            self.race([V4[0], *V6[:2], V4[1]])
+        self.assertEqual(self.tried, [V4[0], V6[0], V4[1], V6[1]])
+
+    def test_the_next_begins_after_250_ms(self) -> None:
+        """Rule 107: while nothing answers, one more address is tried every quarter of a second."""
+        with self.assertRaises(Cancelled):
+            self.race(V4[:3])
+        self.assertEqual(self.scripted.times, [0.0, 0.25, 0.5])
+
+    def test_the_first_to_connect_wins(self) -> None:
+        """Not the first tried: the others are closed, and what was not begun stays so."""
+        winner = self.race(V4, v4_1=(1.0, 0), v4_2=(0.1, 0))
+        self.assertEqual(winner, V4[1])
+        self.assertEqual(self.tried, V4[:2])
+        self.assertEqual(self.left_open, [V4[1]])
+
+    def test_a_quick_first_is_alone(self) -> None:
+        """When the first address answers within its quarter of a second no other is tried."""
+        self.assertEqual(self.race(V4, v4_1=(0.2, 0)), V4[0])
+        self.assertEqual(self.tried, V4[:1])
+
+    def test_a_connect_that_is_done_at_once(self) -> None:
+        """A connect that needs no time (loopback, on some systems) wins as well."""
+        self.assertEqual(self.race(V4[:2], v4_1=0), V4[0])
+
+    def test_two_at_once_are_decided_by_their_order(self) -> None:
+        """When two are connected in the same moment the one begun earlier wins, and the other is closed."""
+        self.assertEqual(self.race(V4[:2], v4_1=(0.3, 0), v4_2=(0.05, 0)), V4[0])
+        self.assertEqual(self.left_open, [V4[0]])
+
+    def test_a_failure_starts_the_next_at_once(self) -> None:
+        """An address that fails, immediately or later, does not hold up the next one."""
+        winner = self.race(V4, v4_1=errno.ENETUNREACH, v4_2=(0.1, errno.ECONNREFUSED), v4_3=(0.1, 0))
+        self.assertEqual(winner, V4[2])
+        self.assertEqual(self.scripted.times, [0.0, 0.1])
+
+    def test_a_failure_of_one_leaves_the_others_running(self) -> None:
+        """A failed address is not the end while another one is still pending."""
+        self.assertEqual(self.race(V4[:2], v4_1=(0.9, 0), v4_2=(0.1, errno.ECONNREFUSED)), V4[0])
+
+    def test_all_refused(self) -> None:
+        """Rule 107: when all are refused that is ConnectionRefused, which names every one of them."""
+        with self.assertRaises(ConnectionRefused) as caught:
+            self.race([V6[0], V4[0]], v6_1=(0.1, errno.ECONNREFUSED), v4_1=(0.1, errno.ECONNREFUSED))
+        for part in ("example.org port 80", f"[{V6[0]}]:80: ", f"{V4[0]}:80: ", os.strerror(errno.ECONNREFUSED)):
+            self.assertIn(part, str(caught.exception))
+        self.assertEqual(self.left_open, [])
+
+    def test_the_last_error_wins(self) -> None:
+        """Rule 107: of several different errors the last one is the cause and decides what is raised."""
+        with self.assertRaises(ConnectionFailed) as caught:
+            self.race(V4[:2], v4_1=(0.1, errno.ECONNREFUSED), v4_2=(0.1, errno.EHOSTUNREACH))
+        self.assertNotIsInstance(caught.exception, ConnectionRefused)
+        self.assertEqual(caught.exception.url_error_code, -1004)
+        assert isinstance(caught.exception.__cause__, OSError)
+        self.assertEqual(caught.exception.__cause__.errno, errno.EHOSTUNREACH)
+        with self.assertRaises(ConnectionRefused):
+            self.race(V4[:2], v4_1=(0.1, errno.EHOSTUNREACH), v4_2=(0.1, errno.ECONNREFUSED))
+
+    def test_no_network_at_all(self) -> None:
+        """ENETUNREACH or ENETDOWN from every address is -1009, not connected to the Internet."""
+        with self.assertRaises(ConnectionFailed) as caught:
+            self.race([V6[0], V4[0]], v6_1=errno.ENETUNREACH, v4_1=errno.ENETDOWN)
+        self.assertEqual(caught.exception.url_error_code, -1009)
+
+    def test_no_network_for_one_family_does_not_hide_an_answer(self) -> None:
+        """A machine without IPv6 that was refused over IPv4 was refused, whichever came last."""
+        with self.assertRaises(ConnectionRefused):
+            self.race([V4[0], V6[0]], v4_1=(0.1, errno.ECONNREFUSED), v6_1=errno.ENETUNREACH)
+
+    def test_the_systems_own_time_out(self) -> None:
+        """When the kernel gives up connecting, the number is that of a time-out, -1001."""
+        with self.assertRaises(ConnectionFailed) as caught:
+            self.race(V4[:1], v4_1=(130.0, errno.ETIMEDOUT))
+        self.assertEqual(caught.exception.url_error_code, -1001)
+
+    def test_a_family_that_the_system_has_not(self) -> None:
+        """Where no socket of a family can be made, the other one is tried at once."""
+        winner = self.race([V6[0], V4[0]], socket=socket.AF_INET6, v4_1=(0.1, 0))
+        self.assertEqual(winner, V4[0])
+        self.assertEqual(self.scripted.times, [0.0])
+
+    def test_an_option_that_the_system_has_not(self) -> None:
+        """A socket that fails before its connect is closed and counts as a failed address."""
+        with self.assertRaises(ConnectionFailed) as caught:
+            self.race(V4[:2], options=True)
+        self.assertIn("no such option", str(caught.exception))
+        self.assertEqual(self.left_open, [])
+
+    def test_a_cancel_closes_all(self) -> None:
+        """When the attempt ends in the middle of the race no descriptor is left."""
+        with self.assertRaises(Cancelled):
+            self.race(V4[:3], v4_1=(NEVER, 0))
+        self.assertEqual(self.tried, V4[:3])
+        self.assertEqual(self.left_open, [])
+
+
+@with_cases
+class TLSTests(DialTestCase):
+    """The TLS on top, over loopback."""
+
+    def serve(self, context: ssl.SSLContext) -> Tuple[int, Running[Tuple[Optional[str], Optional[str]]]]:
+        """A TLS server for one connection; what it saw: the version, and ALPN's choice."""
+        listener, port = self.listener()
+
+        def run() -> Tuple[Optional[str], Optional[str]]:
+            sock, _ = listener.accept()
+            sock.settimeout(PATIENCE)
+            try:
+                with context.wrap_socket(sock, server_side=True) as peer:
+                    return peer.version(), peer.selected_alpn_protocol()
+            except OSError as error:
+                return None, str(error)
+            finally:
+                sock.close()
+
+        return port, Running(run)
+
+    def refuse(self, context: ssl.SSLContext, **options: Any) -> TLSError:
+        port, server = self.serve(context)
+        with self.assertRaises(TLSError) as caught:
+            self.dial("127.0.0.1", port, tls=client_context(), url=URL, **options)
+        server.result()
+        self.assertEqual(caught.exception.url, URL)
+        self.assertIsNotNone(caught.exception.__cause__)
+        return caught.exception
+
+    def test_name_and_protocol_are_offered(self) -> None:
+        """Rules 97 and 102: SNI has the URL's host, which the certificate must name; ALPN offers http/1.1."""
+        names: List[Optional[str]] = []
+        context = server_context("example.org")
+        context.sni_callback = lambda _, name, __: names.append(name)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        port, server = self.serve(context)
+        stream = self.dial("example.org", port, tls=client_context(), resolve=resolver(("127.0.0.1", port)))
+        self.assertIsInstance(stream, TLSStream)
+        self.assertEqual(server.result(), ("TLSv1.3", "http/1.1"))
+        self.assertEqual(names, ["example.org"])
+
+    def test_the_dot_of_an_absolute_name_is_not_part_of_it(self) -> None:
+        """RFC 6066 section 3: `example.org.` is resolved as it stands, but sent and checked without its dot."""
+        names: List[Optional[str]] = []
+        context = server_context("example.org")
+        context.sni_callback = lambda _, name, __: names.append(name)
+        port, server = self.serve(context)
+        self.dial("example.org.", port, tls=client_context(), resolve=resolver(("127.0.0.1", port)))
+        self.assertEqual(server.result()[0], "TLSv1.3")
+        self.assertEqual(names, ["example.org"])
+
+    def test_another_name_can_be_asked_for(self) -> None:
+        """`server_hostname` takes the host's place in SNI and in the check."""
+        port, server = self.serve(server_context("example.org"))
+        self.dial("127.0.0.1", port, tls=client_context(), server_hostname="example.org")
+        self.assertEqual(server.result()[0], "TLSv1.3")
+
+    def test_an_address_is_checked_as_an_address(self) -> None:
+        """Rule 97: a certificate that names the IP address is good for it."""
+        port, server = self.serve(server_context("127.0.0.1"))
+        self.dial("127.0.0.1", port, tls=client_context())
+        self.assertEqual(server.result()[0], "TLSv1.3")
+
+    @cases(
+        another_name=(("example.com",), {}, -1202),
+        another_address=(("127.0.0.2",), {"server_hostname": "127.0.0.1"}, -1202),
+        not_the_subdomain=(("sub.example.org",), {}, -1202),
+    )
+    def test_a_certificate_for_another_host(self, names: Tuple[str, ...], options: Dict[str, str], code: int) -> None:
+        """Rules 97 and 100: it is refused with -1202, with OpenSSL's error as the cause."""
+        error = self.refuse(server_context(*names), **{"server_hostname": "example.org", **options})
+        self.assertIsInstance(error, CertificateError)
+        self.assertIsInstance(error.__cause__, ssl.SSLCertVerificationError)
+        self.assertEqual(error.url_error_code, code)
+
+    @cases(expired=(-10, -5, -1201), not_yet_valid=(5, 10, -1204))
+    def test_a_certificate_at_the_wrong_time(self, first_day: int, last_day: int, code: int) -> None:
+        """Rule 100: expired is -1201, not yet valid is -1204."""
+        error = self.refuse(server_context("127.0.0.1", first_day=first_day, last_day=last_day))
+        self.assertIsInstance(error, CertificateError)
+        self.assertEqual(error.url_error_code, code)
+
+    def test_an_unknown_authority(self) -> None:
+        """Rules 97 and 100: a certificate that no known root has signed is refused with -1203."""
+        port, server = self.serve(server_context())
+        with self.assertRaises(CertificateError) as caught:
+            self.dial("127.0.0.1", port, tls=ssl.create_default_context())
+        server.result()
+        self.assertEqual(caught.exception.url_error_code, -1203)
+
+    def test_a_server_that_wants_a_certificate(self) -> None:
+        """Rule 100: over TLS 1.2 the server's alert is heard in the handshake: TLSError, not the certificate's kind."""
+        error = self.refuse(server_context(version=ssl.TLSVersion.TLSv1_2, asks_for_certificate=True))
+        self.assertIs(type(error), TLSError)
+
+    def test_no_common_version(self) -> None:
+        """Rule 100: a handshake that finds no version is -1200."""
+        context = server_context(version=ssl.TLSVersion.TLSv1_2)
+        client = client_context()
+        client.minimum_version = ssl.TLSVersion.TLSv1_3
+        port, server = self.serve(context)
+        with self.assertRaises(TLSError) as caught:
+            self.dial("127.0.0.1", port, tls=client)
+        server.result()
+        self.assertEqual(caught.exception.url_error_code, -1200)
+
+    @cases(
+        not_tls=(lambda peer: peer.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n"), ssl.SSLError),
+        an_end=(lambda peer: None, ConnectionResetError),
+        a_reset=(reset, ConnectionResetError),
+    )
+    def test_a_server_that_does_not_speak_tls(
+        self, behave: Callable[[socket.socket], Any], cause: type[Exception]
+    ) -> None:
+        """Rule 100: an answer that is not TLS, an end, or a reset in the handshake is TLSError (-1200)."""
+        listener, port = self.listener()
+
+        def run() -> None:
+            with listener.accept()[0] as peer:
+                peer.settimeout(PATIENCE)
+                peer.recv(65536)
+                behave(peer)
+
+        server = Running(run)
+        with self.assertRaises(TLSError) as caught:
+            self.dial("127.0.0.1", port, tls=client_context(), url=URL)
+        server.result()
+        self.assertEqual((caught.exception.url_error_code, caught.exception.url), (-1200, URL))
+        self.assertIsInstance(caught.exception.__cause__, cause)
+
+    @cases(a_dot=(".",), a_long_label=("a" * 64 + ".org",), a_dot_before=(".example.org",))
+    def test_a_name_that_tls_cannot_use(self, name: str) -> None:
+        """A name that cannot be sent is a TLSError, and the connection is closed."""
+        _, port = self.listener()
+        with self.assertRaises(TLSError) as caught:
+            self.dial("127.0.0.1", port, tls=client_context(), server_hostname=name)
+        self.assertIsInstance(caught.exception.__cause__, ValueError)
+
+    def test_a_cancel_does_not_wait_for_the_handshake(self) -> None:
+        """A server that accepts and never answers: cancelled by another thread the dial ends, and is closed."""
+        listener, port = self.listener()
+        check, attempt = self.cancelling(after=1000)
+
+        def run() -> bytes:
+            with listener.accept()[0] as peer:
+                peer.settimeout(PATIENCE)
+                hello = peer.recv(65536)
+                check.cancel()
+                while peer.recv(65536):
+                    pass  # until the client has closed
+                return hello
+
+        server = Running(run)
+        with self.assertRaises(Cancelled):
+            self.dial("127.0.0.1", port, attempt, tls=client_context())
+        self.assertTrue(server.result())
+
+    def test_the_deadline_covers_the_handshake(self) -> None:
+        """Rule 204: so it ends with TimedOut when the time is up, also when bytes still trickle in."""
+        listener, port = self.listener()
+        clock = FakeClock()
+        attempt = self.attempt(clock=clock, seconds=10.0)
+
+        def run() -> None:
+            with listener.accept()[0] as peer:
+                peer.settimeout(PATIENCE)
+                peer.recv(65536)
+                peer.sendall(b"\x16")  # the first byte of an answer
+                clock.advance(11.0)
+                attempt.waker.wake()
+                with contextlib.suppress(ConnectionResetError):
+                    while peer.recv(65536):
+                        pass
+
+        server = Running(run)
+        with self.assertRaises(TimedOut) as caught:
+            self.dial("127.0.0.1", port, attempt, tls=client_context(), url=URL)
+        server.result()
+        self.assertEqual(caught.exception.url, URL)
+
+    def test_any_other_error_closes_the_stream_too(self) -> None:
+        """Whatever `check` raises passes as it is; the stream is closed."""
+        stream = mock.Mock(spec=TCPStream)
+        stream.send.side_effect = KeyboardInterrupt
+        with self.assertRaises(KeyboardInterrupt):
+            start_tls(stream, self.attempt(), client_context(), "example.org")
+        stream.close.assert_called_once_with()
+
+    def test_a_lost_connection_without_a_cause(self) -> None:
+        """A stream of another kind may break without an OSError: that is the TLSError's cause itself."""
+        broken = WebSocketError("not ours")
+        stream = mock.Mock(spec=TCPStream)
+        stream.send.side_effect = broken
+        with self.assertRaises(WebSocketError) as caught:
+            start_tls(stream, self.attempt(), client_context(), "example.org")
+        self.assertIs(caught.exception, broken)
+        stream.close.assert_called_once_with()
+
+
+if __name__ == "__main__":
+    unittest.main()

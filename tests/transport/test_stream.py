@@ -1,0 +1,273 @@
+"""Tests of `wssync.transport.stream`: the contract, as TCP keeps it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import unittest
+from typing import List
+from unittest import mock
+
+from tests.transport.support import PATIENCE, Running, TransportTestCase, bombard, reset
+from wssync.errors import ConnectionClosed
+from wssync.transport.stream import TCPStream
+
+
+class ReceivingTests(TransportTestCase):
+    """`recv` and `wait`."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stream, self.peer = self.streams()
+
+    def test_nothing_there_is_none(self) -> None:
+        """`recv` does not wait: without data it is None."""
+        self.assertIsNone(self.stream.recv(100))
+
+    def test_what_came_is_returned_up_to_the_limit(self) -> None:
+        """At most the limit at a time; the rest stays for the next call."""
+        self.peer.send(b"abcdef")
+        self.assertEqual(self.stream.wait(True, False, PATIENCE), (True, False))
+        self.assertEqual(self.stream.recv(4), b"abcd")
+        self.assertEqual(self.stream.recv(4), b"ef")
+        self.assertIsNone(self.stream.recv(4))
+        self.assertFalse(self.stream.pending)
+
+    def test_the_end_is_empty_bytes_each_time(self) -> None:
+        """Rule 177 for plain TCP: after FIN `recv` is b"", asked again too; data before it comes first."""
+        self.peer.send(b"last")
+        self.peer.shutdown_write()
+        received = b""
+        while received != b"last":
+            self.stream.wait(True, False, PATIENCE)
+            received += self.stream.recv(100) or b""
+        self.stream.wait(True, False, PATIENCE)
+        self.assertEqual(self.stream.recv(100), b"")
+        self.assertEqual(self.stream.recv(100), b"")
+
+    def test_a_reset_is_a_lost_connection(self) -> None:
+        """A reset raises ConnectionClosed with 1006 and -1005, the OSError being its cause."""
+        reset(self.peer._sock)
+        self.stream.wait(True, False, PATIENCE)
+        with self.assertRaises(ConnectionClosed) as caught:
+            self.stream.recv(100)
+        self.assertEqual((caught.exception.code, caught.exception.url_error_code), (1006, -1005))
+        self.assertIsInstance(caught.exception.__cause__, ConnectionResetError)
+
+    def test_a_wake_ends_the_wait(self) -> None:
+        """`wake` from another thread ends a wait that has no limit, with nothing ready, and once."""
+        waiter = Running(lambda: self.stream.wait(True, False, None))
+        self.stream.wake()
+        self.assertEqual(waiter.result(), (False, False))
+        self.assertEqual(self.stream.wait(True, False, 0.0), (False, False))
+
+    def test_a_borrower_is_not_woken(self) -> None:
+        """With `owner=False` the wake is left for the owner; the data ends the wait."""
+        self.stream.wake()
+        self.peer.send(b"x")
+        self.assertEqual(self.stream.wait(True, False, PATIENCE, owner=False), (True, False))
+        self.assertEqual(self.stream.wait(False, False, None), (False, False))
+
+    def test_a_shutdown_ends_the_wait_and_the_stream(self) -> None:
+        """`shutdown` from another thread ends a borrower's wait, and then `recv` is at its end."""
+        waiter = Running(lambda: self.stream.wait(True, False, None, owner=False))
+        self.stream.shutdown()
+        self.assertEqual(waiter.result(), (True, False))
+        self.assertEqual(self.stream.recv(100), b"")
+
+    def test_what_an_interrupted_recv_left_is_pending(self) -> None:
+        """Bytes stored by a `recv` that was interrupted are told by `pending` and `wait`, and come first."""
+        self.stream._received.append(b"left")
+        self.assertTrue(self.stream.pending)
+        self.assertEqual(self.stream.wait(True, False, None), (True, False))
+        self.assertEqual(self.stream.wait(True, True, None), (True, True))
+        self.assertEqual(self.stream.recv(100), b"left")
+        self.assertFalse(self.stream.pending)
+
+    @unittest.skipUnless(hasattr(signal, "setitimer"), "needs a timer signal")
+    @unittest.skipIf(sys.version_info < (3, 10), "3.9 looks for signals between any two instructions")
+    def test_exceptions_from_outside_lose_no_byte(self) -> None:
+        """However often Ctrl-C hits a thread that reads, every byte arrives, once and in order."""
+        self.assertIsNone(bombard(self, self.stream, self.peer))
+
+
+class SendingTests(TransportTestCase):
+    """`send`, `flush`, `shutdown_write`."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.stream, self.peer = self.streams()
+
+    def test_it_tells_how_much_the_kernel_took(self) -> None:
+        """All kinds of bytes are taken; nothing is kept back, so there is never something to flush."""
+        for data in (b"abc", bytearray(b"abc"), memoryview(b"abc")):
+            self.assertEqual(self.stream.send(data), 3)
+            self.peer.wait(True, False, PATIENCE)
+            self.assertEqual(self.peer.recv(100), b"abc")
+        self.assertFalse(self.stream.has_output)
+        self.assertTrue(self.stream.flush())
+
+    def test_a_full_kernel_takes_nothing_and_does_not_block(self) -> None:
+        """When the peer does not read, `send` is 0 in the end; when it reads again, the stream is writable again."""
+        block = bytes(1 << 20)
+        sent = 0
+        while True:
+            taken = self.stream.send(block)
+            if not taken:
+                break
+            sent += taken
+        self.assertEqual(self.stream.wait(True, True, 0.0), (False, False))
+        received = 0
+        while received < sent:
+            self.peer.wait(True, False, PATIENCE)
+            received += len(self.peer.recv(1 << 20) or b"")
+        self.assertEqual(self.stream.wait(False, True, PATIENCE), (False, True))
+
+    def test_a_broken_connection_is_told(self) -> None:
+        """After a reset `send` and `shutdown_write` raise ConnectionClosed, and no signal ends the program."""
+        reset(self.peer._sock)
+        self.stream.wait(True, False, PATIENCE)
+        for call in (lambda: self.stream.send(b"x"), self.stream.shutdown_write):
+            with self.assertRaises(ConnectionClosed) as caught:
+                call()
+                self.stream.send(b"x")  # the first may still succeed before the reset is told
+            self.assertIsInstance(caught.exception.__cause__, OSError)
+
+    @unittest.skipUnless(hasattr(signal, "SIGPIPE") and hasattr(socket, "MSG_NOSIGNAL"), "no SIGPIPE to suppress")
+    def test_no_sigpipe(self) -> None:
+        """Where a program takes SIGPIPE for itself, a send to a lost connection still does not raise it."""
+        with mock.patch.object(signal, "default_int_handler") as handler:
+            previous = signal.signal(signal.SIGPIPE, handler)
+            self.addCleanup(signal.signal, signal.SIGPIPE, previous)
+            self.stream.shutdown_write()
+            with self.assertRaises(ConnectionClosed):
+                self.stream.send(b"x")
+        handler.assert_not_called()
+
+    def test_the_write_side_of_a_lost_connection_is_closed_once_too(self) -> None:
+        """When the connection broke after `shutdown_write`, calling it again is no error: there is nothing to do."""
+        self.stream.shutdown_write()
+        reset(self.peer._sock)
+        self.stream.wait(True, False, PATIENCE)
+        self.stream.shutdown()
+        self.stream.close()
+        self.stream.shutdown_write()
+
+    def test_the_write_side_is_closed_once(self) -> None:
+        """`shutdown_write` ends the peer's reading; again it does nothing; our own reading goes on."""
+        self.stream.shutdown_write()
+        self.stream.shutdown_write()
+        self.peer.wait(True, False, PATIENCE)
+        self.assertEqual(self.peer.recv(100), b"")
+        self.peer.send(b"still")
+        self.stream.wait(True, False, PATIENCE)
+        self.assertEqual(self.stream.recv(100), b"still")
+
+
+class ClosingTests(TransportTestCase):
+    """`close`, `abandon`, and what is known of the connection afterwards."""
+
+    def test_close_gives_the_descriptor_back_once(self) -> None:
+        """`close` may be called again; the waker is still its maker's; waiting and reading are then clear errors."""
+        left, _ = self.sockets()
+        waker = self.waker()
+        stream = TCPStream(left, waker)
+        stream.close()
+        stream.close()
+        stream.shutdown()
+        self.assertEqual(left.fileno(), -1)
+        self.assertGreaterEqual(waker.fileno(), 0)
+        with self.assertRaises(OSError):
+            stream.wait(True, True, None)
+        with self.assertRaises(ConnectionClosed):
+            stream.recv(1)
+        with self.assertRaises(ConnectionClosed):
+            stream.send(b"x")
+
+    def test_abandon_leaves_the_other_process_its_connection(self) -> None:
+        """After a fork the child's `abandon` closes its own copy; the parent's connection goes on, both ways."""
+        left, right = self.sockets()
+        parents = socket.socket(fileno=os.dup(left.fileno()))
+        self.addCleanup(parents.close)
+        TCPStream(left, self.waker()).abandon()
+        self.assertEqual(left.fileno(), -1)
+        parents.sendall(b"ping")
+        self.assertEqual(right.recv(10), b"ping")
+        right.sendall(b"pong")
+        parents.settimeout(PATIENCE)
+        self.assertEqual(parents.recv(10), b"pong")
+
+    def test_the_addresses_are_known_after_the_close(self) -> None:
+        """Host and port of both ends, as they were."""
+        left, right = self.sockets()
+        here, there = left.getsockname(), right.getsockname()
+        stream = TCPStream(left, self.waker())
+        stream.close()
+        self.assertEqual((stream.local_address, stream.remote_address), (here, there))
+
+    def test_an_ipv6_address_is_host_and_port(self) -> None:
+        """Flow label and scope are left out."""
+        left, _ = self.sockets()
+        with mock.patch.object(socket.socket, "getsockname", return_value=("::1", 80, 0, 0)):
+            self.assertEqual(TCPStream(left, self.waker()).local_address, ("::1", 80))
+
+    def test_an_address_that_cannot_be_had_is_none(self) -> None:
+        """The peer of a connection that was reset meanwhile, and the ends of what is no Internet socket."""
+        left, right = self.sockets()
+        reset(right)
+        with mock.patch.object(socket.socket, "getpeername", side_effect=OSError):
+            self.assertIsNone(TCPStream(left, self.waker()).remote_address)
+        with mock.patch.object(socket.socket, "getsockname", return_value=""):
+            self.assertIsNone(TCPStream(left, self.waker()).local_address)
+
+    def test_a_blocking_socket_becomes_non_blocking(self) -> None:
+        """The stream takes the socket as it is and never blocks in it."""
+        left, _ = self.sockets()
+        left.settimeout(None)
+        self.assertIsNone(TCPStream(left, self.waker()).recv(1))
+
+
+class FullDuplexTests(TransportTestCase):
+    """Both directions at once, a reading and a writing thread on either side."""
+
+    def test_a_lot_both_ways(self) -> None:
+        """Two peers that both send megabytes at once do not hold each other up, and every byte arrives."""
+        left, right = self.streams()
+        block = bytes(range(256)) * 1024
+        total = 4 * len(block) * 4
+
+        def write(stream: TCPStream) -> None:
+            sent = 0
+            while sent < total:
+                at = sent % len(block)
+                taken = stream.send(memoryview(block)[at:])
+                sent += taken
+                if not taken:
+                    stream.wait(False, True, PATIENCE, owner=False)
+
+        def read(stream: TCPStream) -> bytes:
+            parts: List[bytes] = []
+            size = 0
+            while size < total:
+                data = stream.recv(65536)
+                if data is None:
+                    stream.wait(True, False, PATIENCE)
+                else:
+                    parts.append(data)
+                    size += len(data)
+            return b"".join(parts)
+
+        writers = [Running(lambda stream=stream: write(stream)) for stream in (left, right)]  # type: ignore[misc]
+        readers = [Running(lambda stream=stream: read(stream)) for stream in (left, right)]  # type: ignore[misc]
+        for writer in writers:
+            writer.result()
+        for reader in readers:
+            self.assertTrue(reader.result() == block * 16)
+        self.assertFalse(any(thread.name.startswith("wssync") for thread in threading.enumerate()))
+
+
+if __name__ == "__main__":
+    unittest.main()
