@@ -39,7 +39,8 @@ from .protocol.deflate import DeflateOptions
 from .protocol.headers import Headers
 from .protocol.http1 import Request, Response
 from .session import Session, connect
-from .task import SessionTask, TaskState, WebSocketTask
+from .session_task import SessionTask, TaskState
+from .task import WebSocketTask
 
 __all__ = [
     "Cancelled",

@@ -17,12 +17,13 @@ from typing import Any, Callable, Deque, Generic, Iterable, List, Optional, Tupl
 
 from wssync.configuration import SessionConfiguration
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
-from wssync.engine.connection import Connection, Phase
+from wssync.engine.connection import Connection
 from wssync.engine.gate import Gate
 from wssync.engine.heartbeat import Ping
 from wssync.engine.loop import Engine
 from wssync.engine.opening import Plan
 from wssync.engine.outbox import Message as Outgoing
+from wssync.engine.state import Phase
 from wssync.errors import ConnectionClosed, WebSocketError
 from wssync.executors import Executor, QueueExecutor
 from wssync.protocol.deflate import DeflateOptions

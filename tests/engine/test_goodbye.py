@@ -14,7 +14,7 @@ from unittest import mock
 
 from wssync.engine import goodbye
 from wssync.engine.completions import Waiter
-from wssync.engine.connection import Phase
+from wssync.engine.state import Phase
 from wssync.errors import Cancelled
 from wssync.protocol.frames import Opcode
 

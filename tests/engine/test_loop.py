@@ -9,9 +9,9 @@ from typing import Any, Callable, List, Tuple
 from unittest import mock
 
 from wssync.engine.completions import Handler, Message, Waiter
-from wssync.engine.connection import Phase
 from wssync.engine.loop import LINGER, SWEEP
 from wssync.engine.outbox import Message as Outgoing
+from wssync.engine.state import Phase
 from wssync.errors import Cancelled, ConnectionClosed, ConnectionFailed, HandshakeError, ProtocolError
 from wssync.protocol.closing import ClosingState
 from wssync.protocol.deflate import DeflateOptions
@@ -366,7 +366,7 @@ class TurnTests(unittest.TestCase):
     def test_more_work_than_one_turn_does_not_wait(self) -> None:
         """What a bounded write left over is the next turn's, without a sleep."""
         rig = Rig(self)
-        with mock.patch("wssync.engine.connection.CALLER_BUDGET", 1), mock.patch("wssync.engine.loop.BUDGET", 1):
+        with mock.patch("wssync.engine.state.CALLER_BUDGET", 1), mock.patch("wssync.engine.loop.BUDGET", 1):
             with rig.connection.mutex:
                 for _ in range(3):
                     rig.connection.outbox.append(_message(100_000))

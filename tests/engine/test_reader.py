@@ -6,7 +6,7 @@ import unittest
 from typing import Any, List, Optional
 from unittest import mock
 
-from wssync.engine.connection import Phase
+from wssync.engine.state import Phase
 from wssync.errors import Cancelled, ConnectionClosed, MessageTooBig, ProtocolError
 from wssync.protocol.closing import CloseCode
 from wssync.protocol.frames import Opcode

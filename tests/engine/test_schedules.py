@@ -12,8 +12,8 @@ import unittest
 from typing import Any, Callable, List, Optional
 
 from wssync.engine.completions import Message, Waiter
-from wssync.engine.connection import Phase
 from wssync.engine.roles import Role
+from wssync.engine.state import Phase
 from wssync.errors import Cancelled, ConnectionClosed
 from wssync.protocol.frames import Opcode
 

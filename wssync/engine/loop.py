@@ -30,10 +30,11 @@ from ..protocol.messages import Decoder
 from ..transport.clock import Deadline
 from ..transport.stream import Stream
 from ..transport.waiting import Waker, wait_for
-from .connection import Connection, Phase
+from .connection import Connection
 from .heartbeat import Verdict
 from .opening import Opened, Opening, Plan
 from .reader import Reader
+from .state import Phase
 
 __all__ = ["Engine"]
 

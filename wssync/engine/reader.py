@@ -12,8 +12,9 @@ from ..errors import ConnectionClosed
 from ..protocol.closing import CloseCode
 from ..protocol.messages import Close, Event, Fault, Ping, Pong
 from .completions import Message
-from .connection import Connection, Phase
+from .connection import Connection
 from .roles import Role
+from .state import Phase
 
 __all__ = ["Reader"]
 

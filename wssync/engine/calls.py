@@ -1,0 +1,149 @@
+"""What a task asks of its connection: to send, to ping, to receive. Any thread may make these calls.
+
+The second chapter of a connection (see `connection`). Each call queues what it asks for under the mutex and then, with
+no lock held, writes what can be written at once and starts the handlers whose answers are there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, Optional
+
+from ..errors import SendQueueFull
+from ..executors import call
+from .completions import Completion, Message, Result
+from .heartbeat import Ping
+from .outbox import Message as Outgoing
+from .state import State
+
+if TYPE_CHECKING:
+    from ..protocol.frames import Opcode
+
+__all__ = ["Calls"]
+
+PROMPT = 65_536
+"""Bytes of a message that a caller with a handler writes itself: a GUI thread must not compress megabytes."""
+
+
+class Calls(State):
+    """Sending and receiving."""
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    def send(self, opcode: Opcode, payload: bytes, completion: Completion[None]) -> Outgoing:
+        """Queue a message and write what the kernel takes at once."""
+        message = Outgoing(opcode, payload, completion)
+        with self.mutex:
+            error = self.refusal()
+            if error is None and self._is_over_limit(completion):
+                error = SendQueueFull(f"{self.outbox.queued} bytes wait to be sent (write_limit)", url=self.url)
+            if error is not None:
+                completion.resolve(self.strand, error=error)
+            elif self.cause is not None:
+                self.outbox.append_too_late(message)
+            else:
+                self.outbox.append(message)
+        if completion.blocking or message.size <= PROMPT:
+            self.flush()
+        else:
+            self.wake()
+            self.strand.kick()
+        return message
+
+    def _is_over_limit(self, completion: Completion[None]) -> bool:
+        full = self.outbox.queued >= self.configuration.write_limit
+        return full and not completion.blocking and self.cause is None
+
+    def withdraw_send(self, message: Outgoing) -> bool:
+        """Take a message back that has not begun to leave."""
+        with self.mutex:
+            return self.outbox.withdraw(message)
+
+    def ping(self, payload: Optional[bytes], completion: Completion[float]) -> Ping:
+        """Send a ping; its completion gets the round trip in seconds."""
+        with self.mutex:
+            error = self.refusal()
+            if error is not None:
+                completion.resolve(self.strand, error=error)
+                ping = Ping(payload or b"", completion)
+            else:
+                ping = self.heartbeat.ping(payload, completion)
+                if self.cause is None:
+                    self.outbox.ping(ping)
+        self.flush()
+        return ping
+
+    def withdraw_ping(self, ping: Ping) -> bool:
+        """Stop waiting for a pong."""
+        with self.mutex:
+            return self.heartbeat.withdraw(ping)
+
+    def pong(self, payload: bytes) -> None:
+        """Send a pong that nobody asked for; raises when nothing can be sent any more."""
+        with self.mutex:
+            error = self.refusal() or self.cause
+            if error is None:
+                self.outbox.pong(payload)
+        if error is not None:
+            raise error.with_traceback(None)
+        self.flush()
+
+    # -- receiving -----------------------------------------------------------------------------------------------------
+
+    def receive(self, completion: Completion[Message]) -> None:
+        """Ask for the next message."""
+        with self.mutex:
+            self.inbox.receive(completion, self.strand)
+            self.after_demand()
+        self.strand.kick()
+
+    def receive_each(self, handler: Callable[[Result], object]) -> None:
+        """Ask for every message, and for the error at the end."""
+
+        def deliver(result: Result) -> None:
+            self._run(handler, result)
+
+        with self.mutex:
+            self.inbox.receive_each(deliver, self.strand)
+            self.after_demand()
+        self.strand.kick()
+
+    def deliver(self, handler: Callable[[Result], object]) -> Callable[[Completion[Message]], None]:
+        """Wrap the handler of one receive: what runs on the executor when it is answered."""
+        return lambda completion: self._run(handler, Result(completion.value, completion.error))
+
+    def _run(self, handler: Callable[[Result], object], result: Result) -> None:
+        try:
+            call(handler, result)
+        finally:
+            if result.message is not None:
+                self._returned()
+
+    def _returned(self) -> None:
+        """A handler has returned from a message, which makes room for another."""
+        with self.mutex:
+            self.inbox.returned()
+            self.after_demand()
+
+    def take(self) -> Optional[Message]:
+        """The next unread message, or `None` if there is none now; raises the error once the messages are over."""
+        with self.mutex:
+            self.inbox.refuse_beside_each()
+            message = self.inbox.take()
+            if message is None and self.inbox.fault_is_next:
+                self.fail(self.inbox.fault)
+            self.after_demand()
+            error = self.verdict
+        if message is None and error is not None:
+            raise error.with_traceback(None)
+        return message
+
+    def withdraw_receive(self, completion: Completion[Message]) -> bool:
+        """A blocked caller gave up; `False` if its message has come meanwhile."""
+        with self.mutex:
+            return self.inbox.withdraw(completion)
+
+    def put_back(self, message: Message) -> None:
+        """A blocked caller was interrupted after its message had come: it is the next one again."""
+        with self.mutex:
+            self.inbox.put_back(message, self.strand)
+        self.strand.kick()

@@ -1,0 +1,192 @@
+"""The state of one connection, which every thread shares, and the few steps that all chapters of it need.
+
+A connection is one object in three chapters: its state (here), the calls that a task makes on it (`calls`), and how it
+begins and ends (`connection`, where phases and locks are described). "Mutex" says that a method needs it held.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
+
+from ..errors import Cancelled, ConnectionClosed, WebSocketError
+from ..executors import Strand
+from ..protocol.closing import CloseCode, ClosingHandshake
+from .heartbeat import Heartbeat
+from .inbox import Inbox
+from .outbox import Outbox
+from .roles import Role
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from ..configuration import SessionConfiguration
+    from ..executors import Executor
+    from ..protocol.http1 import Response
+    from ..protocol.messages import Decoder
+    from ..transport.clock import Clock
+    from ..transport.stream import Address, Stream
+    from ..transport.waiting import Waker
+
+    class Reader(Protocol):
+        """What calls need of the receiving half."""
+
+        role: Role
+
+        def read_now(self) -> None: ...
+
+    class Listener(Protocol):
+        """What the connection tells its task. `callback` looks up the delegate's method by name, without calling it."""
+
+        def callback(self, name: str) -> Optional[Callable[..., None]]: ...
+
+        def finished(self) -> None: ...
+
+
+__all__ = ["Phase", "State"]
+
+CALLER_BUDGET = 262_144
+"""Bytes a caller writes before it leaves the rest to the engine thread: a GUI thread must not serve others for ever."""
+
+
+class Phase(enum.IntEnum):
+    """How far a connection has come."""
+
+    NEW = 0
+    OPENING = 1
+    OPEN = 2
+    ENDED = 3
+    GONE = 4
+
+
+class State:
+    """What is known of one connection, and what is queued each way."""
+
+    def __init__(self, url: str, configuration: SessionConfiguration, executor: Executor, clock: Clock) -> None:
+        self.url = url
+        self.configuration = configuration
+        self.clock = clock
+        self.mutex = threading.Lock()
+        self.strand = Strand(executor, _refusal(weakref.ref(self)))
+        self.closing = ClosingHandshake()
+        self.outbox = Outbox(self.mutex, self.strand, clock.now, self.closing)
+        self.inbox = Inbox(configuration.queue_limits)
+        self.heartbeat = Heartbeat(configuration.ping_interval, configuration.ping_timeout)
+        self.phase = Phase.NEW
+        self.was_open = False
+        self.cause: Optional[WebSocketError] = None
+        self.error: Optional[WebSocketError] = None
+        self.verdict: Optional[WebSocketError] = None
+        self.close_code: int = CloseCode.INVALID
+        self.close_reason: Optional[str] = None
+        self.closing_asked = False
+        self.close_due: Optional[float] = None
+        self.fault_due: Optional[float] = None
+        self.suspensions = 1
+        self.reading_paused = False
+        self.cut = False
+        self.received = 0
+        self.maximum_message_size = configuration.maximum_message_size
+        self.response: Optional[Response] = None
+        self.stream: Optional[Stream] = None
+        self.protocol: Optional[str] = None
+        self.extensions: Tuple[str, ...] = ()
+        self.decoder: Optional[Decoder] = None
+        self.reader: Optional[Reader] = None
+        self.listener: Optional[Listener] = None
+        self.waker: Optional[Waker] = None
+        self.thread: Optional[threading.Thread] = None
+        self.local_address: Optional[Address] = None
+        self.remote_address: Optional[Address] = None
+        self.opened = threading.Event()
+        self.ended = threading.Event()
+        self.gone = threading.Event()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether nothing may be read or written now."""
+        return self.suspensions > 0
+
+    def refusal(self) -> Optional[WebSocketError]:
+        """The error for a send now, or `None` if it is welcome. Mutex.
+
+        Between a cause and the end that follows from it a send waits for its error with all others: so the errors come
+        in order, and whoever gets one finds `close_code` set (rules 161 and 175).
+        """
+        if self.verdict is not None:
+            return self.verdict
+        if self.closing_asked and self.cause is None:
+            return ConnectionClosed(
+                "the task is closing: nothing more can be sent", sent_close=self.closing.sent, url=self.url
+            )
+        return None
+
+    def flush(self) -> None:
+        """Write what can be written now, leave the rest to the engine thread, start the handlers. No lock held."""
+        try:
+            self.outbox.pump(CALLER_BUDGET)
+        finally:  # an interrupt of this thread leaves a broken connection, which the engine thread has to end
+            with self.mutex:
+                left = self.outbox.has_rest or self.outbox.broken is not None
+            if left:
+                self.wake()
+        self.strand.kick()
+
+    def after_demand(self) -> None:
+        """Somebody has asked for a message, taken one or finished with one. Mutex."""
+        if self.inbox.fault_is_next and self.inbox.has_demand:
+            self.fail(self.inbox.fault)
+        if self.reading_paused and not self.inbox.is_full():
+            self.reading_paused = False
+            self.wake()
+
+    def release(self) -> None:
+        """What was suspended goes on. Mutex."""
+        self.inbox.held = self.outbox.held = False
+        self.inbox.match(self.strand)
+        self.after_demand()
+        self.wake()
+
+    def fail(self, error: Optional[ConnectionClosed]) -> None:
+        """The peer broke the protocol: a Close with the error's code goes out first of all (RFC 6455 7.1.7). Mutex."""
+        if self.cause is None and error is not None:
+            self.outbox.close(error.code, None, urgent=True)
+            self.end_locked(error)
+
+    def end(self, cause: WebSocketError) -> None:
+        """Record why the connection ends; the first cause stays. Never blocks, completes nothing."""
+        with self.mutex:
+            self.end_locked(cause)
+
+    def end_locked(self, cause: WebSocketError) -> None:
+        """The same, with the mutex held."""
+        if self.cause is None:
+            self.cause = cause
+        self.wake()
+
+    def tell(self, name: str, *details: Any) -> None:
+        """Let the delegate hear of something, in the order of the events. Mutex, or before anything else can happen."""
+        callback = None if self.listener is None else self.listener.callback(name)
+        if callback is not None:
+            self.strand.put(callback, *details)
+
+    def wake(self) -> None:
+        """Let the engine thread look at the facts again. Any thread, with or without the mutex; never blocks."""
+        waker = self.waker
+        if waker is not None:
+            waker.wake()
+
+
+def _refusal(state: weakref.ref[State]) -> Callable[[BaseException], None]:
+    """What the strand calls when the executor takes no more work: the task is cancelled."""
+
+    def refused(error: BaseException) -> None:
+        target = state()
+        if target is not None:
+            cause = Cancelled(f"the executor takes no more callbacks: {error}")
+            cause.__cause__ = error
+            target.end(cause)
+
+    return refused

@@ -1,0 +1,228 @@
+"""What every task has, whatever it transfers: Apple's `URLSessionTask`.
+
+The states and the life of a task are described where its one kind is, in `task`; this base stands apart because it has a
+reason of its own to change, Apple's base class.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import functools
+import threading
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
+
+from .delegate import method_of
+from .engine.connection import Connection
+from .engine.goodbye import remember_connection
+from .engine.loop import Engine
+from .engine.opening import Plan
+from .engine.state import Phase
+from .errors import WebSocketError
+from .metrics import Progress
+from .protocol.http1 import Request, Response
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Owner(Protocol):
+        """What a task needs of its session."""
+
+        @property
+        def delegate(self) -> object: ...
+
+        def _adopt(self, task: Any) -> None: ...
+
+        def _let_go(self, task: Any) -> None: ...
+
+
+__all__ = ["SessionTask", "TaskState"]
+
+_CALLBACKS = ("did_receive_informational_response", "did_open", "did_close", "did_complete")
+
+
+class TaskState(enum.Enum):
+    """Where a task stands (Apple: `URLSessionTask.State`)."""
+
+    RUNNING = 0
+    SUSPENDED = 1
+    CANCELING = 2
+    COMPLETED = 3
+
+
+class SessionTask:
+    """What all tasks have (Apple: `URLSessionTask`). Made by a session; everything may be read from any thread.
+
+    `task_identifier` is unique within the session; `original_request` is what the task was made with;
+    `task_description` and `priority` (0.0 to 1.0) are the user's own and change nothing; so do
+    `count_of_bytes_client_expects_to_send` and `count_of_bytes_client_expects_to_receive` (-1: unknown).
+    """
+
+    def __init__(self, session: Owner, identifier: int, plan: Plan, connection: Connection) -> None:
+        self.task_identifier = identifier
+        self.task_description: Optional[str] = None
+        self.original_request: Request = plan.request
+        self.priority = 0.5
+        self.count_of_bytes_client_expects_to_send = -1
+        self.count_of_bytes_client_expects_to_receive = -1
+        self._session = session
+        self._plan = plan
+        self._connection = connection
+        self._delegate: object = None
+        self._earliest_begin_date: Optional[datetime.datetime] = None
+        self._prepared = False
+        self._starting = threading.RLock()
+
+    # -- what it is ----------------------------------------------------------------------------------------------------
+
+    @property
+    def current_request(self) -> Request:
+        """The request that is, or was last, on its way."""
+        return self.original_request
+
+    @property
+    def response(self) -> Optional[Response]:
+        """The server's response head, set before `did_open`; the refusing one, with its body, when the opening
+        failed.
+        """
+        return self._connection.response
+
+    @property
+    def state(self) -> TaskState:
+        """SUSPENDED, RUNNING, CANCELING or COMPLETED; it becomes COMPLETED before `did_complete` is queued."""
+        connection = self._connection
+        if connection.phase >= Phase.ENDED:
+            return TaskState.COMPLETED
+        if connection.cause is not None or connection.closing_asked:
+            return TaskState.CANCELING
+        return TaskState.SUSPENDED if connection.suspended else TaskState.RUNNING
+
+    @property
+    def error(self) -> Optional[WebSocketError]:
+        """Why the task ended, the object that `did_complete` gets: `None` before, and after a closing handshake."""
+        return self._connection.error
+
+    @property
+    def progress(self) -> Progress:
+        """Bytes of messages in both directions, and another way to `cancel()`."""
+        connection = self._connection
+        return Progress(
+            lambda: connection.outbox.sent + connection.received,
+            lambda: connection.phase >= Phase.ENDED,
+            connection.cancel,
+        )
+
+    @property
+    def count_of_bytes_sent(self) -> int:
+        """Bytes of messages handed to the operating system, before compression."""
+        return self._connection.outbox.sent
+
+    @property
+    def count_of_bytes_received(self) -> int:
+        """Bytes of messages received, after decompression; also of messages nobody has taken yet."""
+        return self._connection.received
+
+    @property
+    def count_of_bytes_expected_to_send(self) -> int:
+        """-1: a WebSocket does not know."""
+        return -1
+
+    @property
+    def count_of_bytes_expected_to_receive(self) -> int:
+        """-1: a WebSocket does not know."""
+        return -1
+
+    @property
+    def delegate(self) -> object:
+        """The task's own delegate, asked before the session's; `RuntimeError` when set after `resume()`.
+
+        It is let go when the task has completed.
+        """
+        return self._delegate
+
+    @delegate.setter
+    def delegate(self, delegate: object) -> None:
+        with self._starting:
+            if self._prepared:
+                raise RuntimeError("the delegate of a task cannot be changed once it was resumed")
+            self._delegate = delegate
+
+    @property
+    def earliest_begin_date(self) -> Optional[datetime.datetime]:
+        """An aware `datetime` before which the task does not begin, though it was resumed; `None`: at once."""
+        return self._earliest_begin_date
+
+    @earliest_begin_date.setter
+    def earliest_begin_date(self, date: Optional[datetime.datetime]) -> None:
+        given: object = date
+        if given is not None and not (isinstance(given, datetime.datetime) and given.tzinfo is not None):
+            raise ValueError(f"earliest_begin_date must be a datetime with a time zone, not {date!r}")
+        self._earliest_begin_date = date
+
+    # -- what it does --------------------------------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Start the task, or undo one `suspend()`. More of them, and one after the end, do nothing."""
+        self._prepare()
+        if self._connection.resume():
+            remember_connection(self._connection)
+            Engine(self._connection, self._plan, self._earliest_begin_date).start()
+
+    def suspend(self) -> None:
+        """Stop transmitting until as many `resume()` calls; timers stand still.
+
+        On an open connection nothing is read or written and no receive is answered. A suspended task can be closed or
+        cancelled: then it moves again.
+        """
+        self._connection.suspend()
+
+    def cancel(self) -> None:
+        """Abandon the task at once: what was not sent or not read is dropped, pending work fails with `Cancelled`."""
+        self._prepare()
+        self._connection.cancel()
+
+    def _prepare(self) -> None:
+        """Look up the delegates' methods, once: from here on they are fixed, and the session holds the task."""
+        with self._starting:
+            if self._prepared:
+                return
+            self._prepared = True
+            self._connection.listener = _Listener(self, self._session)
+            self._session._adopt(self)
+
+    def _finished(self) -> None:
+        """Every callback of this task has run."""
+        self._delegate = None
+        self._session._let_go(self)
+
+    def __copy__(self) -> SessionTask:
+        return self
+
+    def __deepcopy__(self, memo: Dict[int, Any]) -> SessionTask:
+        return self
+
+    def __repr__(self) -> str:
+        url = self._plan.url
+        return f"<{type(self).__name__} {self.task_identifier} {url} {self.state.name}>"
+
+
+class _Listener:
+    """What the connection knows of its task: the delegates' methods, looked up before anything can happen."""
+
+    def __init__(self, task: SessionTask, session: Owner) -> None:
+        self._task = task
+        self._callbacks: Dict[str, Callable[..., None]] = {}
+        for name in _CALLBACKS:
+            for delegate in (task.delegate, session.delegate):
+                method = method_of(delegate, name)
+                if method is not None:
+                    self._callbacks[name] = functools.partial(method, session, task)
+                    break
+
+    def callback(self, name: str) -> Optional[Callable[..., None]]:
+        """The delegate's method of that name, bound to session and task."""
+        return self._callbacks.get(name)
+
+    def finished(self) -> None:
+        """The last callback has run."""
+        self._task._finished()
