@@ -1,7 +1,7 @@
 """What every task has, whatever it transfers: Apple's `URLSessionTask`.
 
-The states and the life of a task are described where its one kind is, in `task`; this base stands apart because it has a
-reason of its own to change, Apple's base class.
+The states and the life of a task are described where its one kind is, in `task`; this base stands apart because it has
+a reason of its own to change, Apple's base class.
 """
 
 from __future__ import annotations
