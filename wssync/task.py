@@ -151,11 +151,11 @@ class WebSocketTask(SessionTask):
         if timeout == 0:
             return self._receive_now()
         waiter: Waiter[Message] = Waiter()
-        connection.receive(waiter)
         try:
+            connection.receive(waiter)
             withdrawn = _wait(waiter, timeout, lambda: connection.withdraw_receive(waiter))
-        except BaseException:
-            if waiter.value is not None:
+        except BaseException:  # it must not stay in the row, where it would take a message that nobody gets
+            if not connection.withdraw_receive(waiter) and waiter.value is not None:
                 connection.put_back(waiter.value)
             raise
         if withdrawn:

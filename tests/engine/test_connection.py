@@ -8,15 +8,15 @@ import logging
 import threading
 import unittest
 import weakref
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Callable, List, Tuple
 
 from wssync.engine.calls import PROMPT
 from wssync.engine.completions import Handler, Result, Waiter
 from wssync.engine.connection import Connection
+from wssync.engine.loop import LINGER
 from wssync.engine.state import CALLER_BUDGET, Phase
-from wssync.errors import Cancelled, ConnectionClosed, SendQueueFull, WebSocketError
+from wssync.errors import Cancelled, ConnectionClosed, ProtocolError, SendQueueFull, WebSocketError
 from wssync.protocol.frames import Opcode
 
 from ..protocol.wire import CLOSE, PONG, TEXT, frame
@@ -25,7 +25,7 @@ from .support import EPSILON, PATIENCE, Rig, Running, close_body
 BYE = frame(CLOSE, close_body(1000))
 
 
-def _append(order: list[int], number: int, completion: object) -> None:
+def _append(order: List[int], number: int, completion: object) -> None:
     order.append(number)
 
 
@@ -47,7 +47,7 @@ class SendTests(unittest.TestCase):
     def test_what_is_left_over_wakes_the_engine(self) -> None:
         """A full kernel: the engine thread waits for it in the caller's place."""
         rig = Rig(self)
-        woken: list[int] = []
+        woken: List[int] = []
         rig.connection.wake = lambda: woken.append(1)  # type: ignore[method-assign]
         rig.send("a")
         self.assertEqual(woken, [])
@@ -61,7 +61,7 @@ class SendTests(unittest.TestCase):
         rig.connection.suspend()
         for _ in range(10):
             rig.send(b"x" * 60_000)
-        woken: list[int] = []
+        woken: List[int] = []
         rig.connection.outbox.held = False
         rig.connection.wake = lambda: woken.append(1)  # type: ignore[method-assign]
         rig.connection.flush()
@@ -88,7 +88,7 @@ class SendTests(unittest.TestCase):
         with self.assertRaises(KeyboardInterrupt):
             rig.send("a", blocking=True)
         rig.stream.after_send = lambda: None
-        woken: list[bool] = []
+        woken: List[bool] = []
         rig.stream.before_wait = lambda: woken.append(rig.engine._waker._reader is not None)
         rig.settle()
         self.assertEqual(rig.stream.waits[-1], (True, False, 1.0))
@@ -182,7 +182,7 @@ class SendTests(unittest.TestCase):
     def test_handlers_come_in_order_and_once(self) -> None:
         """Promises 1 to 3: on the executor, in the order of the sends, never inside the call."""
         rig = Rig(self)
-        order: list[int] = []
+        order: List[int] = []
         for number in range(5):
             handler: Handler[None] = Handler(functools.partial(_append, order, number))
             rig.connection.send(Opcode.TEXT, b"x", handler)
@@ -192,7 +192,7 @@ class SendTests(unittest.TestCase):
 
 
 class RefusalTests(unittest.TestCase):
-    def tries(self, rig: Rig) -> list[Any]:
+    def tries(self, rig: Rig) -> List[Any]:
         """The errors of a send, a ping and a pong now."""
         with self.assertRaises(WebSocketError) as caught:
             rig.connection.pong(b"")
@@ -301,7 +301,7 @@ class ReceiveTests(unittest.TestCase):
     def test_a_receive_re_armed_in_its_handler(self) -> None:
         """Rule 136: for as many messages as come, without growing depth."""
         rig = Rig(self, max_queue=None)
-        got: list[Any] = []
+        got: List[Any] = []
 
         def receive(result: Result) -> None:
             got.append(result.message)
@@ -387,7 +387,7 @@ class ReceiveTests(unittest.TestCase):
 
     def test_taking_makes_room(self) -> None:
         """Whoever goes below the limit wakes the engine: a taker, a receive, a handler that returns; no one else."""
-        takes: list[Callable[[Rig], object]] = [
+        takes: List[Callable[[Rig], object]] = [
             lambda rig: rig.connection.take(),
             lambda rig: rig.receive(blocking=True),
             lambda rig: (rig.receive(), rig.run_callbacks()),  # type: ignore[func-returns-value]
@@ -397,7 +397,7 @@ class ReceiveTests(unittest.TestCase):
             rig = Rig(self, max_queue=(2, None))
             rig.give(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(TEXT, b"c"))
             rig.settle()
-            woken: list[int] = []
+            woken: List[int] = []
             rig.connection.wake = functools.partial(woken.append, 1)  # type: ignore[method-assign]
             rig.connection.take()
             self.assertEqual(woken, [], "two are still there")
@@ -458,6 +458,29 @@ class FaultTests(unittest.TestCase):
         self.assertIsNone(rig.connection.cause)
         rig.connection.resume()
         self.failed(rig)
+
+    def test_a_close_before_it_was_received_ends_with_it(self) -> None:
+        """What is queued goes out, then a Close with the fault's code; the unread message can still be received."""
+        rig = self.faulty()
+        rig.connection.suspend()
+        rig.send("queued")
+        rig.connection.close(1000, "bye", None)
+        began = rig.clock.now()
+        rig.settle()
+        rig.finish()
+        self.assertEqual(rig.sent(), [(Opcode.TEXT, b"queued"), (Opcode.CLOSE, close_body(1002))])
+        self.assertEqual((rig.connection.close_code, rig.verdict.sent_close), (1002, (1002, None)))
+        self.assertEqual(rig.clock.now() - began, LINGER, "no more waiting than after any fault")
+        self.assertEqual(rig.connection.take(), "a")
+
+    def test_one_that_comes_after_a_close_is_now(self) -> None:
+        """Nobody is waited for who might still take the messages before it."""
+        rig = Rig(self)
+        rig.connection.close(1000, None, None)
+        rig.give(frame(TEXT, b"a") + frame(3))
+        rig.finish()
+        self.assertIsInstance(rig.verdict, ProtocolError)
+        self.assertEqual(rig.connection.take(), "a")
 
 
 class SuspensionTests(unittest.TestCase):
@@ -521,7 +544,7 @@ class SuspensionTests(unittest.TestCase):
     def test_resuming_and_suspending_wake_the_engine(self) -> None:
         """It may be asleep over what is allowed no longer, or again."""
         rig = Rig(self)
-        woken: list[str] = []
+        woken: List[str] = []
         rig.connection.wake = lambda: woken.append("wake")  # type: ignore[method-assign]
         rig.connection.suspend()
         self.assertEqual(woken, ["wake"])
@@ -620,7 +643,7 @@ class EndTests(unittest.TestCase):
 
     def test_a_task_that_was_never_resumed_ends_where_it_is_cancelled(self) -> None:
         """Rule 18: without a thread everything is answered at once, and it cannot be started any more."""
-        ends: list[Callable[[Rig], None]] = [
+        ends: List[Callable[[Rig], None]] = [
             lambda rig: rig.connection.cancel(),
             lambda rig: rig.connection.close(1000, None, None),
         ]
@@ -771,7 +794,7 @@ class ExecutorTests(unittest.TestCase):
     def test_no_lock_is_held_when_work_is_submitted(self) -> None:
         """Invariant 9: an executor that runs at once may call anything."""
         rig: Rig
-        states: list[tuple[bool, ...]] = []
+        states: List[Tuple[bool, ...]] = []
 
         class Inline:
             def submit(self, fn: Callable[..., object], /, *args: Any) -> object:
@@ -786,7 +809,7 @@ class ExecutorTests(unittest.TestCase):
                 return fn(*args)
 
         rig = Rig(self, executor=Inline(), opened=False)
-        echoed: list[Any] = []
+        echoed: List[Any] = []
         rig.send("early")
         rig.open()
         rig.connection.receive_each(lambda result: echoed.append((result.message, result.error and rig.send("x"))))
@@ -800,7 +823,7 @@ class ExecutorTests(unittest.TestCase):
         """Promise 3: handlers of one task never overlap and come in order, on 8 threads too."""
         with ThreadPoolExecutor(8) as pool:
             rig = Rig(self, threaded=True, executor=pool, max_queue=None)
-            got: list[Any] = []
+            got: List[Any] = []
             inside = threading.Lock()
             done = threading.Event()
 

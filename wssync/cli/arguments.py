@@ -17,6 +17,9 @@ our Close is on its way the library keeps no more than its buffer holds; this is
 them, and little for a process of its own.
 """
 
+MESSAGES = 65_536
+"""How many messages that buffer holds at most: each read looks at all that wait."""
+
 TALK_EPILOG = """\
 On a terminal it is interactive, Ctrl-D ends it; from a pipe each line is one message. Without a URL it talks to an echo
 server of its own; "wssync serve" runs that server alone. Exit status: 0 closed cleanly, 1 not opened or lost, 2 wrong
@@ -57,7 +60,7 @@ class Options(argparse.Namespace):
             origin=self.origin,
             ssl_context=self._tls(),
             maximum_message_size=BUFFER,
-            max_queue=(None, BUFFER),
+            max_queue=(MESSAGES, BUFFER),
         )
 
     def _tls(self) -> Optional[ssl.SSLContext]:

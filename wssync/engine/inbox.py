@@ -67,7 +67,8 @@ class Inbox:
         """Forget a receive whose caller gave up; `False` if its message has come meanwhile."""
         if completion.done:
             return False
-        self._waiters.remove(completion)
+        if completion in self._waiters:  # or an interrupt came before it was in the row
+            self._waiters.remove(completion)
         completion.done = True
         return True
 

@@ -136,7 +136,7 @@ class Reader:
         """
         assert isinstance(event, Fault)
         connection = self._connection
-        if event.in_message or not connection.inbox.has_had_messages:
+        if event.in_message or connection.closing_asked or not connection.inbox.has_had_messages:
             connection.fail(event.error)
             return
         connection.inbox.fault = event.error
