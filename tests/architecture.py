@@ -42,7 +42,12 @@ ORDER = (
 )
 """Each part may import itself and what stands before it."""
 
-ASIDE = {"executors": (("errors",), ("engine", "session_task", "task", "session", TOP, "compat", "testing", "cli", "__main__"))}
+ASIDE = {
+    "executors": (
+        ("errors",),
+        ("engine", "session_task", "task", "session", TOP, "compat", "testing", "cli", "__main__"),
+    )
+}
 """A part outside the order -> what it may import, and who may import it."""
 
 IMPURE = frozenset(

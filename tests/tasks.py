@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import unittest
-from typing import Any, Callable, Dict, Generic, Iterator, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union
 from unittest import mock
 
 import wssync
@@ -185,6 +185,12 @@ class ManualClock(Clock):
             task._connection.wake()
 
 
+def send_all(connection: ServerConnection, messages: Iterable[Union[str, bytes]]) -> None:
+    """Send one message after the other."""
+    for message in messages:
+        connection.send(message)
+
+
 def library_threads() -> List[threading.Thread]:
     """The threads of wssync that run now, those of the test server too."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("wssync-")]
@@ -252,7 +258,13 @@ class OnlineTestCase(unittest.TestCase):
         return session
 
     def connect(
-        self, server: Server, protocols: Sequence[str] = (), *, delegate: object = None, executor: Any = None, **changes: Any
+        self,
+        server: Server,
+        protocols: Sequence[str] = (),
+        *,
+        delegate: object = None,
+        executor: Any = None,
+        **changes: Any,
     ) -> wssync.WebSocketTask:
         """An open task, cancelled at the end of the test if it still is."""
         task = wssync.connect(

@@ -74,7 +74,7 @@ class ConfigurationTests(unittest.TestCase):
         bad_headers=({"http_additional_headers": {"A": "b\n"}}, ValueError),
         forbidden_headers=({"http_additional_headers": {"Host": "h"}}, ValueError),
     )
-    def test_what_makes_no_sense(self, changes: "dict[str, object]", error: type) -> None:
+    def test_what_makes_no_sense(self, changes: dict[str, object], error: type) -> None:
         """Rules 29 and 31: TypeError or ValueError when it is made, which names the value."""
         with self.assertRaises(error):
             SessionConfiguration(**changes)  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ class ConfigurationTests(unittest.TestCase):
             ({"write_limit": 0}, "write_limit must be at least 1"),
         ):
             with self.assertRaisesRegex((TypeError, ValueError), pattern):
-                SessionConfiguration(**changes)  # type: ignore[arg-type]
+                SessionConfiguration(**changes)
 
     def test_what_switches_off(self) -> None:
         """None is no limit, no ping, no compression, no header; nothing at all is a time too."""
@@ -127,10 +127,10 @@ class ConfigurationTests(unittest.TestCase):
         self.assertEqual(
             configuration.request_headers.fields, (("User-Agent", "wssync"), ("Origin", "http://o"), ("A", "1"))
         )
-        own = configuration.replace(http_additional_headers=[("user-agent", "me"), ("ORIGIN", "x"), ("user-agent", "I")])
-        self.assertEqual(
-            own.request_headers.fields, (("user-agent", "me"), ("ORIGIN", "x"), ("user-agent", "I"))
+        own = configuration.replace(
+            http_additional_headers=[("user-agent", "me"), ("ORIGIN", "x"), ("user-agent", "I")]
         )
+        self.assertEqual(own.request_headers.fields, (("user-agent", "me"), ("ORIGIN", "x"), ("user-agent", "I")))
 
     def test_a_context_of_ones_own(self) -> None:
         """An `ssl.SSLContext` is taken as it is."""

@@ -33,11 +33,17 @@ class BaseClassTests(unittest.TestCase):
 
     def test_which_class_has_which(self) -> None:
         """Session, task and WebSocket concerns each have their class."""
-        own = [[name for name in vars(kind) if name in NAMES] for kind in (SessionDelegate, TaskDelegate, WebSocketDelegate)]
+        own = [
+            [name for name in vars(kind) if name in NAMES]
+            for kind in (SessionDelegate, TaskDelegate, WebSocketDelegate)
+        ]
         self.assertEqual(
             own,
-            [["session_did_become_invalid"], ["did_create_task", "did_receive_informational_response", "did_complete"],
-             ["did_open", "did_close"]],
+            [
+                ["session_did_become_invalid"],
+                ["did_create_task", "did_receive_informational_response", "did_complete"],
+                ["did_open", "did_close"],
+            ],
         )
 
 

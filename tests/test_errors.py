@@ -75,7 +75,8 @@ class ValueTests(unittest.TestCase):
         """1006 and not clean, unless told otherwise."""
         error = errors.ConnectionClosed()
         self.assertEqual(
-            (error.code, error.reason, error.clean, error.received_close, error.sent_close), (1006, None, False, None, None)
+            (error.code, error.reason, error.clean, error.received_close, error.sent_close),
+            (1006, None, False, None, None),
         )
         error = errors.ConnectionClosed(
             "x", code=1000, reason="bye", clean=True, received_close=(1000, "bye"), sent_close=(1000, None)

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Callable, List
 
 from tests.tasks import PATIENCE, Box, InlineExecutor, RefusingExecutor
-from wssync import executors
 from wssync.executors import QueueExecutor, SerialExecutor, Strand, call
 
 
@@ -76,8 +75,14 @@ class SerialExecutorTests(unittest.TestCase):
     def test_shutdown_with_cancelled_futures(self) -> None:
         """What was queued is cancelled; so it is after a shutdown before."""
         executor = SerialExecutor()
-        release = threading.Event()
-        executor.submit(release.wait, PATIENCE)
+        started, release = threading.Event(), threading.Event()
+
+        def work() -> None:
+            started.set()
+            release.wait(PATIENCE)
+
+        executor.submit(work)
+        self.assertTrue(started.wait(PATIENCE), "else it would be cancelled as well")
         future = executor.submit(print)
         executor.shutdown(wait=False)
         executor.shutdown(wait=False, cancel_futures=True)
@@ -125,9 +130,11 @@ class SerialExecutorTests(unittest.TestCase):
     def test_a_process_without_threads_to_give(self) -> None:
         """`submit` raises, and tries again the next time."""
         executor = self.executor()
-        with unittest.mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("no more threads")):
-            with self.assertRaises(RuntimeError):
-                executor.submit(print)
+        with (
+            unittest.mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("no more threads")),
+            self.assertRaises(RuntimeError),
+        ):
+            executor.submit(print)
         self.assertEqual(executor.submit(abs, -1).result(PATIENCE), 1)
 
     def test_nobody_holds_it_any_more(self) -> None:
@@ -151,12 +158,11 @@ class SerialExecutorTests(unittest.TestCase):
 
         executor = self.executor()
         thing = Thing()
-        gone = weakref.ref(thing)
+        gone = threading.Event()
+        weakref.finalize(thing, gone.set)
         executor.submit(lambda thing: None, thing).result(PATIENCE)
         del thing
-        executor.submit(abs, 1).result(PATIENCE)
-        gc.collect()
-        self.assertIsNone(gone())
+        self.assertTrue(gone.wait(PATIENCE))
 
     def test_in_a_child_process_it_has_a_thread_of_its_own(self) -> None:
         """The parent's did not come along in the fork, and its lock may be held."""
@@ -293,7 +299,7 @@ class StrandTests(unittest.TestCase):
         strand = Strand(executor, box)
         for number in range(3):
             strand.put(box, number)
-        with unittest.mock.patch.object(executors.time, "monotonic", side_effect=iter(range(100))):
+        with unittest.mock.patch("time.monotonic", side_effect=iter(range(100))):
             strand.kick()
             self.assertEqual(executor.run(), 1)
             self.assertEqual((box.values, len(executor.runners)), ([], 1))
@@ -308,6 +314,29 @@ class StrandTests(unittest.TestCase):
             strand.put(box, number)
         strand.kick()
         self.assertEqual(box.values, list(range(3000)))
+
+    def test_nor_does_it_nest_when_every_callback_is_a_batch(self) -> None:
+        """The runner that gives the executor back is the one that goes on."""
+        box = Box()
+        strand = Strand(InlineExecutor(), box)
+        for number in range(3000):
+            strand.put(box, number)
+        with unittest.mock.patch.object(strand, "BATCH", 1):
+            strand.kick()
+        self.assertEqual(box.values, list(range(3000)))
+
+    def test_what_the_final_function_puts(self) -> None:
+        """Whoever lets go looks at the entries again: nothing is left behind."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+
+        def final() -> None:
+            strand.put(box, "more")
+            strand.kick()  # nothing: the caller of this very function is at it
+
+        strand.finish(final)
+        self.assertEqual(executor.run(), 1)
+        self.assertEqual(box.values, ["more"])
 
     def test_exceptions_of_callbacks_are_logged(self) -> None:
         """Promise 6, rule 178: with the traceback, and the next ones run."""

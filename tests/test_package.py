@@ -37,7 +37,8 @@ class PackageTests(unittest.TestCase):
         """No thread, no `wssync.testing`, no asyncio, no toolkit, no trustme."""
         script = (
             "import sys, threading, wssync\n"
-            "print(threading.active_count(), sorted(set(sys.modules) & {'asyncio', 'tkinter', 'trustme', 'wssync.testing'}))"
+            "loaded = set(sys.modules) & {'asyncio', 'tkinter', 'trustme', 'wssync.testing'}\n"
+            "print(threading.active_count(), sorted(loaded))"
         )
         done = subprocess.run(
             [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=True

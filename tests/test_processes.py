@@ -17,9 +17,11 @@ LISTENING = """\
 import os, socket, sys
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 print(os.environ.get("SETTING"), flush=True)
-open("written", "w").write("all of it")
+with open("written", "w") as file:
+    file.write("all of it")
 while True:
-    listener.accept()
+    connection, _ = listener.accept()
+    connection.close()
 """
 
 

@@ -36,9 +36,10 @@ class MakingTests(OnlineTestCase):
 
     def test_wrong_arguments(self) -> None:
         """TypeError at once."""
-        for arguments in ({"configuration": {}}, {"executor": object()}, {"executor": 5}):
+        wrong: List[Any] = [{"configuration": {}}, {"executor": object()}, {"executor": 5}]
+        for arguments in wrong:
             with self.subTest(arguments), self.assertRaises(TypeError):
-                Session(**arguments)  # type: ignore[arg-type]
+                Session(**arguments)
 
     def test_repr(self) -> None:
         """It tells the description, and how many tasks there are or that it is invalid."""
@@ -77,7 +78,13 @@ class TaskMakingTests(OnlineTestCase):
     def test_wrong_urls(self) -> None:
         """Rules 8 to 10: InvalidURL at once, -1002 for another scheme; TypeError for what is no `str`."""
         session = self.session()
-        for url, code in (("http://h/", -1002), ("ws://", -1000), ("ws://h:x/", -1000), ("ws://h/#f", -1000), ("", -1000)):
+        for url, code in (
+            ("http://h/", -1002),
+            ("ws://", -1000),
+            ("ws://h:x/", -1000),
+            ("ws://h/#f", -1000),
+            ("", -1000),
+        ):
             with self.subTest(url), self.assertRaises(wssync.InvalidURL) as caught:
                 session.websocket_task(url)
             self.assertEqual(caught.exception.url_error_code, code)
@@ -118,7 +125,9 @@ class TaskMakingTests(OnlineTestCase):
     def test_headers_of_the_configuration(self) -> None:
         """Rules 30, 32 and 33: the request's own win; User-Agent by default, Origin when asked for."""
         server = self.serve()
-        configuration = self.configuration(http_additional_headers={"X-A": "session", "X-B": "session"}, origin="http://o")
+        configuration = self.configuration(
+            http_additional_headers={"X-A": "session", "X-B": "session"}, origin="http://o"
+        )
         request = wssync.Request(server.url, headers={"x-a": "request"})
         task = self.session(configuration).websocket_task(request)
         task.resume()
@@ -352,7 +361,7 @@ class InvalidationTests(OnlineTestCase):
         with Session(self.configuration(), delegate=Recorder()) as session:
             task = session.websocket_task("ws://127.0.0.1:9/")
             task.cancel()
-        gone = [weakref.ref(session), weakref.ref(task), weakref.ref(session.executor)]
+        gone: List[Any] = [weakref.ref(session), weakref.ref(task), weakref.ref(session.executor)]
         del session, task
         self.assertEqual([reference() for reference in gone], [None] * 3)
 
@@ -496,9 +505,11 @@ class ConnectTests(OnlineTestCase):
 
     def test_an_interrupt(self) -> None:
         """Ctrl-C while it opens cancels the attempt."""
-        with unittest.mock.patch("wssync.task.wait_within", side_effect=KeyboardInterrupt):
-            with self.assertRaises(KeyboardInterrupt):
-                wssync.connect(self._silent().url)
+        with (
+            unittest.mock.patch("wssync.task.wait_within", side_effect=KeyboardInterrupt),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            wssync.connect(self._silent().url)
 
     @needs_trustme
     def test_over_tls(self) -> None:

@@ -25,7 +25,7 @@ class ControlCTests(OnlineTestCase):
     def test_it_ends_every_blocking_call(self) -> None:
         """KeyboardInterrupt comes out of the call at once, and the task is as before."""
         task, peer = self.pair()
-        calls: "dict[str, Callable[[], object]]" = {
+        calls: dict[str, Callable[[], object]] = {
             "receive": task.receive,
             "iteration": lambda: next(iter(task)),
             "send_ping": task.send_ping,
@@ -99,7 +99,7 @@ class ForkTests(OnlineTestCase):
             assert task.state is wssync.TaskState.COMPLETED
             for call in (lambda: task.send("x"), task.receive, task.send_ping, task.send_pong):
                 try:
-                    call()  # type: ignore[operator]
+                    call()
                 except wssync.ConnectionClosed as error:
                     assert "parent" in str(error)
                 else:
@@ -139,13 +139,12 @@ class ForkTests(OnlineTestCase):
 
 
 class ExitTests(OnlineTestCase):
-    def _run(self, script: str, url: str) -> "subprocess.CompletedProcess[str]":
+    def _run(self, script: str, url: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(script), url],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=60,
             check=False,

@@ -4,6 +4,7 @@ and the pings.
 
 from __future__ import annotations
 
+import functools
 import threading
 import unittest
 import unittest.mock
@@ -12,7 +13,7 @@ from typing import Any, List
 import wssync
 import wssync.engine.completions
 from tests.support import cases, with_cases
-from tests.tasks import BAD_FRAME, PATIENCE, Box, InlineExecutor, OnlineTestCase, Running, frame
+from tests.tasks import BAD_FRAME, PATIENCE, Box, InlineExecutor, OnlineTestCase, Running, frame, send_all
 from wssync.executors import QueueExecutor
 from wssync.testing import ServerConnection
 
@@ -159,17 +160,21 @@ class ReceiveTests(OnlineTestCase):
             raise KeyboardInterrupt
 
         peer.send("kept")
-        with unittest.mock.patch("wssync.engine.completions.Waiter.wait", interrupted):
-            with self.assertRaises(KeyboardInterrupt):
-                task.receive()
+        with (
+            unittest.mock.patch("wssync.engine.completions.Waiter.wait", interrupted),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            task.receive()
         self.assertEqual(task.receive(timeout=PATIENCE), "kept")
 
     def test_one_that_was_given_nothing(self) -> None:
         """It leaves the row, and the message goes to the next."""
         task, peer = self.pair()
-        with unittest.mock.patch("wssync.engine.completions.Waiter.wait", side_effect=KeyboardInterrupt):
-            with self.assertRaises(KeyboardInterrupt):
-                task.receive()
+        with (
+            unittest.mock.patch("wssync.engine.completions.Waiter.wait", side_effect=KeyboardInterrupt),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            task.receive()
         peer.send("next")
         self.assertEqual(task.receive(timeout=PATIENCE), "next")
 
@@ -285,7 +290,7 @@ class IterationTests(OnlineTestCase):
         """Any other code, a lost connection and a cancelled task."""
         for code in (1011, 4000):
             with self.subTest(code):
-                task = self.connect(self.serve(lambda connection, code=code: connection.close(code, "why")))
+                task = self.connect(self.serve(functools.partial(ServerConnection.close, code=code, reason="why")))
                 with self.assertRaises(wssync.ConnectionClosed) as caught:
                     list(task)
                 self.assertEqual((caught.exception.code, caught.exception.reason), (code, "why"))
@@ -320,7 +325,7 @@ class BufferTests(OnlineTestCase):
     def test_reading_stops_above_max_queue_and_nothing_is_lost(self, limits: Any) -> None:
         """Rule 123: what does not fit waits with the peer, and comes when there is room."""
         task, peer = self.pair(max_queue=limits)
-        sending = Running(lambda: [peer.send(f"{number} " + "x" * 100_000) for number in range(200)])
+        sending = Running(lambda: send_all(peer, (f"{number} " + "x" * 100_000 for number in range(200))))
         received = [task.receive(timeout=PATIENCE) for _ in range(200)]
         self.assertEqual([str(message).split()[0] for message in received], [str(number) for number in range(200)])
         sending.result()
@@ -380,10 +385,10 @@ class PingTests(OnlineTestCase):
 
     def test_a_ping_without_an_answer(self) -> None:
         """TimeoutError after `timeout`, or after `ping_timeout`; the task goes on."""
-        task, peer = self.pair(ping_timeout=0.01)
+        task, _ = self.pair(ping_timeout=0.01)
         for options in ({"timeout": 0.01}, {"timeout": 0}, {}):
             with self.assertRaises(TimeoutError):
-                task.send_ping(**options)  # type: ignore[call-overload]
+                task.send_ping(**options)
         self.assertIsNone(task.error)
         self.assertIsNone(task.latency)
 
@@ -400,7 +405,7 @@ class PingTests(OnlineTestCase):
 
     def test_pongs_are_handled_without_a_receive(self) -> None:
         """Rules 137 and 143: pings are answered and pongs noticed though nobody receives and unread messages wait."""
-        task, peer = self.pair()
+        _, peer = self.pair()
         peer.send("unread")
         peer.ping(b"there?")
         with self.assertRaises(TimeoutError):
@@ -421,9 +426,11 @@ class PingTests(OnlineTestCase):
     def test_an_interrupted_ping(self) -> None:
         """The exception passes, the task goes on."""
         task = self.connect(self.serve())
-        with unittest.mock.patch("wssync.engine.completions.Waiter.wait", side_effect=KeyboardInterrupt):
-            with self.assertRaises(KeyboardInterrupt):
-                task.send_ping()
+        with (
+            unittest.mock.patch("wssync.engine.completions.Waiter.wait", side_effect=KeyboardInterrupt),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            task.send_ping()
         task.send_ping(timeout=PATIENCE)
 
 

@@ -6,6 +6,7 @@ import array
 import threading
 import unittest
 import unittest.mock
+from typing import Callable, List
 
 import wssync
 from tests.support import cases, with_cases
@@ -40,7 +41,11 @@ class MessageTests(OnlineTestCase):
         """TypeError at once, nothing is sent, no handler is taken."""
         task = self.connect(self.serve())
         box = Box()
-        for call in (lambda: task.send(message), lambda: task.send(message, box)):  # type: ignore[call-overload]
+        calls: List[Callable[[], object]] = [
+            lambda: task.send(message),  # type: ignore[call-overload]
+            lambda: task.send(message, box),  # type: ignore[call-overload]
+        ]
+        for call in calls:
             with self.assertRaises(TypeError):
                 call()
         task.send("only this")
@@ -89,7 +94,7 @@ class MessageTests(OnlineTestCase):
                 call(timeout)
         for method in (task.send_ping, task.close):
             with self.assertRaises(error):
-                method(timeout=timeout)  # type: ignore[operator]
+                method(timeout=timeout)  # type: ignore[arg-type]
         for wait in (task.wait_until_open, task.wait_until_closed):
             with self.assertRaises(error):
                 wait(timeout)  # type: ignore[arg-type]
@@ -244,9 +249,11 @@ class DeafPeerTests(OnlineTestCase):
         """An exception in the waiting thread leaves nothing behind."""
         task, _ = self.pair()
         task.suspend()
-        with unittest.mock.patch("wssync.engine.completions.Waiter.wait", side_effect=KeyboardInterrupt):
-            with self.assertRaises(KeyboardInterrupt):
-                task.send("never")
+        with (
+            unittest.mock.patch("wssync.engine.completions.Waiter.wait", side_effect=KeyboardInterrupt),
+            self.assertRaises(KeyboardInterrupt),
+        ):
+            task.send("never")
         self.assertEqual(task.buffered_amount, 0)
 
 
@@ -298,7 +305,9 @@ class SendAfterTheEndTests(OnlineTestCase):
         task.send("late", box)
         error = box.one()
         self.assertIsInstance(error, wssync.ConnectionClosed)
-        self.assertEqual((error.sent_close, error.url_error_code, error.url), ((4000, "enough"), -1005, task._plan.request.url))
+        self.assertEqual(
+            (error.sent_close, error.url_error_code, error.url), ((4000, "enough"), -1005, task._plan.request.url)
+        )
         with self.assertRaises(wssync.ConnectionClosed):
             task.send("late")
         with self.assertRaises(wssync.ConnectionClosed):
@@ -323,7 +332,7 @@ class SendAfterTheEndTests(OnlineTestCase):
         calls = (lambda: task.send("x"), task.send_ping, task.send_pong, task.receive)
         for call in calls:
             with self.assertRaises(wssync.ConnectionClosed) as caught:
-                call()  # type: ignore[operator]
+                call()
             self.assertIs(caught.exception, task.error)
         sent, pinged, received = box.wait(3)
         self.assertTrue(sent is pinged is received.error is task.error)
@@ -339,7 +348,9 @@ class SendAfterTheEndTests(OnlineTestCase):
         connection = task._connection
         with connection.outbox.role._lock:  # nobody can finish the connection meanwhile
             task.cancel()
-            late = threading.Thread(target=lambda: task.send("late", lambda error: order(("late", error, task.close_code))))
+            late = threading.Thread(
+                target=lambda: task.send("late", lambda error: order(("late", error, task.close_code)))
+            )
             late.start()
             late.join(PATIENCE)
             with self.assertRaises(TimeoutError):
@@ -347,5 +358,6 @@ class SendAfterTheEndTests(OnlineTestCase):
             task.send_ping(lambda error: order(("ping", error, task.close_code)))
             self.assertEqual(order.values, [])
         self.assertEqual(
-            order.wait(3), [(name, task.error, wssync.CloseCode.ABNORMAL_CLOSURE) for name in ("queued", "late", "ping")]
+            order.wait(3),
+            [(name, task.error, wssync.CloseCode.ABNORMAL_CLOSURE) for name in ("queued", "late", "ping")],
         )

@@ -105,11 +105,12 @@ class FilterTests(CommandCase):
 
     def test_a_long_wait_is_many_short_ones(self) -> None:
         """A slice of the wait that brings nothing is followed by the next."""
-        with mock.patch("queue.SimpleQueue") as pieces:
-            pieces.return_value.get.side_effect = [queue.Empty, queue.Empty, None]
+        pieces = mock.Mock()
+        pieces.get.side_effect = [queue.Empty, queue.Empty, None]
+        with mock.patch("wssync.cli.filtering.queue", SimpleQueue=lambda: pieces, Empty=queue.Empty):
             talk = Filter(mock.Mock(), console())
             talk.converse()
-        self.assertEqual(pieces.return_value.get.call_count, 3)
+        self.assertEqual(pieces.get.call_count, 3)
 
     def test_a_server_that_hangs_up_while_lines_are_left(self) -> None:
         """The rest of the input cannot be sent, which is a failure."""

@@ -469,7 +469,7 @@ class FaultTests(unittest.TestCase):
         rig.settle()
         rig.finish()
         self.assertEqual(rig.sent(), [(Opcode.TEXT, b"queued"), (Opcode.CLOSE, close_body(1002))])
-        self.assertEqual((rig.connection.close_code, rig.verdict.sent_close), (1002, (1002, None)))
+        self.assertEqual((rig.connection.close_code, rig.connection.closing.sent), (1002, (1002, None)))
         self.assertEqual(rig.clock.now() - began, LINGER, "no more waiting than after any fault")
         self.assertEqual(rig.connection.take(), "a")
 

@@ -335,6 +335,15 @@ class PartialTests(OutboxTestCase):
         self.assertTrue(self.outbox.has_work)
         self.assertEqual(len(self.pump()), 8)
 
+    def test_the_last_pump_holds_the_role_and_has_a_budget_too(self) -> None:
+        """Within the role nobody else writes, and what the budget leaves is left."""
+        for _ in range(3):
+            self.append(b"x" * JOIN)
+        self.outbox.role.occupy(lambda: self.outbox.pump_alone(2 * JOIN))
+        self.assertEqual(len(self.sent()), 2)
+        self.outbox.role.occupy(lambda: self.outbox.pump_alone(PLENTY))
+        self.assertEqual((len(self.sent()), self.outbox.has_work), (1, False))
+
 
 class AmountTests(OutboxTestCase):
     def test_the_amount_sinks_as_the_kernel_takes(self) -> None:

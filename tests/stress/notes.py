@@ -65,19 +65,18 @@ class Notes:
 
         def handler(result: object) -> None:
             self.run(lambda: call.outcomes.append((next(self._numbers), result)), repr(call))
-            if call.kind != "each":
+            if call.kind != "each" or getattr(result, "error", None) is not None:
                 self._settled()
 
         depth = getattr(_registering, "depth", 0)
         _registering.depth = depth + 1
         with self.idle:
-            self.outstanding += call.kind != "each"
+            self.outstanding += 1
         try:
             make(handler)
             call.registered = True
         except BaseException:
-            if call.kind != "each":
-                self._settled()
+            self._settled()
             raise
         finally:
             _registering.depth = depth
@@ -193,9 +192,9 @@ class Notes:
             if numbers != sorted(set(numbers)):
                 self.find(f"messages of {actor} came to the peer in a wrong order: {numbers}")
         for call in self.calls:
-            if call.kind == "send" and call.outcomes and is_withdrawn(call.outcomes[0][1]):
-                if call.number in by_actor.get(call.actor, []):
-                    self.find(f"a withdrawn message was sent: {call}")
+            withdrawn = call.kind == "send" and call.outcomes and is_withdrawn(call.outcomes[0][1])
+            if withdrawn and call.number in by_actor.get(call.actor, []):
+                self.find(f"a withdrawn message was sent: {call}")
         self._judge_send_handlers()
 
     def _judge_send_handlers(self) -> None:

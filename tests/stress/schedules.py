@@ -344,7 +344,9 @@ class Schedule:
 
     def _suspend(self, actor: str, choose: random.Random) -> None:
         self.task.suspend()
-        self._act(choose.choice(("receive", "send", "ping", "pong")) if choose.random() < 0.2 else "pong", actor, choose)
+        self._act(
+            choose.choice(("receive", "send", "ping", "pong")) if choose.random() < 0.2 else "pong", actor, choose
+        )
         self.task.resume()
 
     def _size(self, actor: str, choose: random.Random) -> None:

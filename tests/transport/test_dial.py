@@ -132,9 +132,7 @@ class ResolvingTests(DialTestCase):
 
         stream = self.dial("example.org", port, resolve=resolve)
         self.assertEqual(stream.remote_address, ("127.0.0.1", port))
-        self.assertEqual(
-            seen, [("example.org", port), {"type": socket.SOCK_STREAM}, "wssync-resolver-", True]
-        )
+        self.assertEqual(seen, [("example.org", port), {"type": socket.SOCK_STREAM}, "wssync-resolver-", True])
 
     def test_the_systems_resolver_knows_localhost(self) -> None:
         """By default `socket.getaddrinfo` is asked."""
@@ -229,9 +227,10 @@ class ResolvingTests(DialTestCase):
     def test_no_thread_to_be_had(self) -> None:
         """When the system gives no thread, that is a failed connection and nothing hangs."""
         refusal = RuntimeError("can't start new thread")
-        with mock.patch.object(threading.Thread, "start", side_effect=refusal), self.assertRaises(
-            ConnectionFailed
-        ) as caught:
+        with (
+            mock.patch.object(threading.Thread, "start", side_effect=refusal),
+            self.assertRaises(ConnectionFailed) as caught,
+        ):
             self.dial("example.org", 80)
         self.assertIs(caught.exception.__cause__, refusal)
 

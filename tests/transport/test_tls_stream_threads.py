@@ -197,12 +197,15 @@ class StressTests(SocketTestCase):
     def test_key_updates_during_a_flood(self) -> None:
         """A server that asks for new keys again and again while data flows gets its answers, in the right places."""
         certificate = leaf("localhost", "127.0.0.1", "::1")
-        with certificate.private_key_and_cert_chain_pem.tempfile() as pem, subprocess.Popen(
-            [*OPENSSL_SERVER, "-cert", pem, "-key", pem],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as server:
+        with (
+            certificate.private_key_and_cert_chain_pem.tempfile() as pem,
+            subprocess.Popen(
+                [*OPENSSL_SERVER, "-cert", pem, "-key", pem],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as server,
+        ):
             try:
                 self.flood(server)
             finally:

@@ -226,8 +226,9 @@ class WaitForBySelectTests(WaitForTests):
         self.assertEqual(Running(lambda: self.timeouts(left, None, 9.0)).result(), [None, 9.0])
 
     def timeouts(self, sock: socket.socket, *asked: object) -> List[object]:
-        with mock.patch.object(select, "select", return_value=([], [], [])) as called, mock.patch.object(
-            waiting, "_SLICE", 0.25
+        with (
+            mock.patch.object(select, "select", return_value=([], [], [])) as called,
+            mock.patch.object(waiting, "_SLICE", 0.25),
         ):
             for timeout in asked:
                 wait_for([sock], [], timeout)  # type: ignore[arg-type]  # numbers all

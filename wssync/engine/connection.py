@@ -86,9 +86,7 @@ class Connection(Calls):
     def _ask_to_close(self, code: Optional[int], reason: Optional[str], timeout: float) -> None:
         if not self.closing_asked:
             self.closing_asked = True
-            if (
-                self.inbox.fault is not None
-            ):  # who closes will not receive up to it, so it is the end
+            if self.inbox.fault is not None:  # who closes will not receive up to it, so it is the end
                 code, reason, self.fault_due = self.inbox.fault.code, None, self.clock.now()
             self.outbox.close(code, reason, urgent=False)
             self.suspensions = 0

@@ -300,13 +300,17 @@ class Engine:
     def _say_goodbye(self) -> None:
         """What may still be said in one write without waiting: a Close that was asked for, or an empty one."""
         connection = self._connection
-        with connection.mutex:
-            connection.outbox.held = False
-            if isinstance(connection.cause, Cancelled):
-                if not connection.outbox.is_clean:
-                    return  # the rest of a frame, and all that waits behind it, is dropped
-                connection.outbox.close(None, None, urgent=True)
-        connection.outbox.pump(BUDGET)
+
+        def speak() -> None:
+            with connection.mutex:
+                connection.outbox.held = False
+                if isinstance(connection.cause, Cancelled):
+                    if not connection.outbox.is_clean:
+                        return  # the rest of a frame, and all that waits behind it, is dropped
+                    connection.outbox.close(None, None, urgent=True)
+            connection.outbox.pump_alone(BUDGET)
+
+        connection.outbox.role.occupy(speak)
 
     def _linger(self, stream: Stream) -> None:
         """Let our Close arrive, and let the peer close first (RFC 6455 section 7.1.1); bounded, and cut by `cancel`."""

@@ -212,6 +212,17 @@ class Outbox:
             if not self.role.attempt(self._write):
                 return  # the holder looks again when it has let go
 
+    def pump_alone(self, budget: int) -> None:
+        """The same at the end of the connection. Write role: what was said decides what the end is called, so nobody
+        else is trusted to look again.
+        """
+        end = self._sent_total + budget
+        while self._sent_total < end:
+            with self._mutex:
+                if not self.has_work:
+                    return
+            self._write()
+
     def _write(self) -> None:
         """One joined write. Write role.
 

@@ -139,8 +139,8 @@ class State:
         if self.inbox.fault_is_next and self.inbox.has_demand:
             self.fail(self.inbox.fault)
         if self.reading_paused and not self.inbox.is_full():
+            self.wake()  # first: an interrupt between the two must leave the flag, so that the next call comes here
             self.reading_paused = False
-            self.wake()
 
     def release(self) -> None:
         """What was suspended goes on. Mutex."""
