@@ -91,6 +91,30 @@ class SerialExecutorTests(unittest.TestCase):
         release.set()
         self.assertTrue(executor.join(PATIENCE))
 
+    def test_it_can_be_prepared(self) -> None:
+        """The thread is there before the first work; once is enough, and after the end nothing is started."""
+        executor = SerialExecutor()
+        executor.prepare()
+        thread = executor._thread
+        self.assertIsNotNone(thread)
+        executor.prepare()
+        self.assertIs(executor._thread, thread)
+        executor.shutdown()
+        for end in (SerialExecutor.shutdown, SerialExecutor.retire):
+            ended = SerialExecutor()
+            end(ended)
+            ended.prepare()
+            self.assertIsNone(ended._thread)
+
+    def test_a_thread_that_cannot_be_prepared(self) -> None:
+        """The interpreter exits, or the process has no threads to give: the first work will say so."""
+        executor = SerialExecutor()
+        with unittest.mock.patch("threading.Thread.start", side_effect=RuntimeError("no more threads")):
+            executor.prepare()
+        self.assertIsNone(executor._thread)
+        executor.submit(print, end="")
+        executor.shutdown()
+
     def test_shutdown_before_any_work(self) -> None:
         """There is no thread to wait for."""
         executor = SerialExecutor()
@@ -246,6 +270,16 @@ class Deferring:
 
 
 class StrandTests(unittest.TestCase):
+    def test_an_expected_callback_has_its_thread(self) -> None:
+        """That of a session's own executor is started, once; a user's executor is the user's affair."""
+        executor = SerialExecutor()
+        strand = Strand(executor, Box())
+        with unittest.mock.patch.object(executor, "prepare") as prepare:
+            strand.expect()
+            strand.expect()
+        prepare.assert_called_once_with()
+        Strand(RefusingExecutor(), Box()).expect()
+
     def test_one_submit_serves_what_was_put(self) -> None:
         """Nothing runs before `kick`; a second kick submits nothing while a runner is under way."""
         executor, box = Deferring(), Box()

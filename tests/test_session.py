@@ -34,6 +34,19 @@ class MakingTests(OnlineTestCase):
         self.assertIsInstance(plain.executor, SerialExecutor)
         self.assertIsNone(plain.session_description)
 
+    def test_its_thread_is_there_for_callbacks_alone(self) -> None:
+        """A blocking conversation starts none; a handler's is there before its answer, so that it can come at exit."""
+        session = self.session()
+        executor = session.executor
+        assert isinstance(executor, SerialExecutor)
+        with session.websocket_task(self.serve().url) as task:
+            task.resume()
+            task.send("x")
+            self.assertEqual(task.receive(timeout=PATIENCE), "x")
+            self.assertIsNone(executor._thread)
+            task.receive(lambda result: None)
+            self.assertIsNotNone(executor._thread)
+
     def test_wrong_arguments(self) -> None:
         """TypeError at once."""
         wrong: List[Any] = [{"configuration": {}}, {"executor": object()}, {"executor": 5}]

@@ -45,8 +45,8 @@ class Executor(Protocol):
 class SerialExecutor(FutureExecutor):
     """Runs everything it is given one after the other on one daemon thread of its own, `wssync-session-N`.
 
-    The thread starts with the first piece of work and ends with `shutdown`, or when nobody holds the executor any more.
-    A session without an `executor` makes one for itself.
+    The thread starts with the first piece of work, or `prepare`, and ends with `shutdown`, or when nobody holds the
+    executor any more. A session without an `executor` makes one for itself.
     """
 
     def __init__(self) -> None:
@@ -76,6 +76,15 @@ class SerialExecutor(FutureExecutor):
                 self._start()
             self._work.put((future, fn, args, kwargs))
         return future
+
+    def prepare(self) -> None:
+        """Start the thread before there is work: when the interpreter exits, no thread can be started any more."""
+        with self._lock:
+            if self._thread is None and not self._shut and not self._retired:
+                try:
+                    self._start()
+                except RuntimeError:
+                    pass  # then the first piece of work says so
 
     def _start(self) -> None:
         work = self._work
@@ -242,11 +251,19 @@ class Strand:
         self._busy = threading.Lock()
         self._final: Optional[Callable[[], None]] = None
         self._concluded = False
+        self._expected = False
         self._dead: Optional[BaseException] = None
 
     def put(self, fn: Callable[..., object], *args: Any) -> None:
         """Append a callback. Any thread, also with a lock held; nothing runs before `kick`."""
         self._entries.append((fn, args))
+
+    def expect(self) -> None:
+        """A callback will come, some time: the session's own thread shall be there for it. No lock held."""
+        if not self._expected:
+            self._expected = True
+            if isinstance(self._executor, SerialExecutor):
+                self._executor.prepare()
 
     def kick(self) -> None:
         """See to it that what was put will run. Any thread, never with a lock held."""

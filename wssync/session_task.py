@@ -187,7 +187,9 @@ class SessionTask:
             if self._prepared:
                 return
             self._prepared = True
-            self._connection.listener = _Listener(self, self._session)
+            listener = self._connection.listener = _Listener(self, self._session)
+            if listener.callbacks:
+                self._connection.strand.expect()
             self._session._adopt(self)
 
     def _finished(self) -> None:
@@ -211,17 +213,17 @@ class _Listener:
 
     def __init__(self, task: SessionTask, session: Owner) -> None:
         self._task = task
-        self._callbacks: Dict[str, Callable[..., None]] = {}
+        self.callbacks: Dict[str, Callable[..., None]] = {}
         for name in _CALLBACKS:
             for delegate in (task.delegate, session.delegate):
                 method = method_of(delegate, name)
                 if method is not None:
-                    self._callbacks[name] = functools.partial(method, session, task)
+                    self.callbacks[name] = functools.partial(method, session, task)
                     break
 
     def callback(self, name: str) -> Optional[Callable[..., None]]:
         """The delegate's method of that name, bound to session and task."""
-        return self._callbacks.get(name)
+        return self.callbacks.get(name)
 
     def finished(self) -> None:
         """The last callback has run."""

@@ -6,7 +6,7 @@ no lock held, writes what can be written at once and starts the handlers whose a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..errors import SendQueueFull
 from ..executors import call
@@ -27,11 +27,16 @@ PROMPT = 65_536
 class Calls(State):
     """Sending and receiving."""
 
+    def _expect(self, completion: Completion[Any]) -> None:
+        if not completion.blocking:
+            self.strand.expect()
+
     # -- sending -------------------------------------------------------------------------------------------------------
 
     def send(self, opcode: Opcode, payload: bytes, completion: Completion[None]) -> Outgoing:
         """Queue a message and write what the kernel takes at once."""
         message = Outgoing(opcode, payload, completion)
+        self._expect(completion)
         with self.mutex:
             error = self.refusal()
             if error is None and self._is_over_limit(completion):
@@ -60,6 +65,7 @@ class Calls(State):
 
     def ping(self, payload: Optional[bytes], completion: Completion[float]) -> Ping:
         """Send a ping; its completion gets the round trip in seconds."""
+        self._expect(completion)
         with self.mutex:
             error = self.refusal()
             if error is not None:
@@ -91,6 +97,7 @@ class Calls(State):
 
     def receive(self, completion: Completion[Message]) -> None:
         """Ask for the next message."""
+        self._expect(completion)
         with self.mutex:
             self.inbox.receive(completion, self.strand)
             self.after_demand()
@@ -102,6 +109,7 @@ class Calls(State):
         def deliver(result: Result) -> None:
             self._run(handler, result)
 
+        self.strand.expect()
         with self.mutex:
             self.inbox.receive_each(deliver, self.strand)
             self.after_demand()
