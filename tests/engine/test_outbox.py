@@ -486,6 +486,28 @@ class FailureTests(OutboxTestCase):
             self.assertEqual(self.outbox.fail(), [message.completion])
             self.assertTrue(Running(lambda: self.outbox.role.attempt(lambda: None)).result())
 
+    def test_an_interrupt_that_the_stream_remembers_does_not(self) -> None:
+        """The next write offers the same bytes, hears how many of them had been taken, and goes on behind them."""
+        message = self.append(b"hello")
+        taken: List[int] = []
+
+        def remember(data: bytes) -> int:
+            self.assertEqual(data, self.outbox._tail)
+            if taken:
+                return taken.pop()
+            self.stream.outgoing += data[:4]
+            taken.append(4)
+            raise KeyboardInterrupt
+
+        with mock.patch.object(MemoryStream, "remembers", True):
+            with mock.patch.object(self.stream, "send", remember), self.assertRaises(KeyboardInterrupt):
+                self.outbox.pump(PLENTY)
+            self.assertIsNone(self.outbox.broken)
+            with mock.patch.object(self.stream, "send", remember):
+                self.outbox.role.attempt(self.outbox._write)
+        self.assertEqual(self.pump(), [(Opcode.BINARY, b"hello")])
+        self.assertTrue(message.completion.done)
+
     def test_an_interrupt_while_encoding_loses_no_message(self) -> None:
         """The one that was taken from the queue is on record until it is in another place."""
         message = self.append(b"hello")

@@ -358,8 +358,8 @@ class RefusedURLTests(unittest.TestCase):
         self.assertIsInstance(caught.exception.__cause__, UnicodeError)
 
     def test_long_hosts_never_reach_the_encoder(self) -> None:
-        """A name of a million characters is refused by its length, before IDNA is asked."""
-        for host in ("\u00fc" * 1_000_000, "\u00fc." * 500_000, "\u0660" * 100_000):
+        """A name of a hundred thousand characters is refused by its length, before IDNA is asked."""
+        for host in ("\u00fc" * 100_000, "\u00fc." * 50_000, "\u0660" * 100_000):
             with self.assertRaisesRegex(InvalidURL, "longer than"):
                 parse_url(f"ws://{host}/")
 

@@ -101,6 +101,16 @@ class SendingTests(TransportTestCase):
         super().setUp()
         self.stream, self.peer = self.streams()
 
+    def test_what_an_interrupted_send_took_is_remembered(self) -> None:
+        """The count is stored by the call that sent; the same data again tells it, and sends nothing."""
+        self.assertFalse(self.stream.remembers)
+        self.stream._sent.append(3)
+        self.assertTrue(self.stream.remembers)
+        self.assertEqual(self.stream.send(b"abcdef"), 3)
+        self.assertFalse(self.stream.remembers)
+        self.assertEqual(self.stream.send(b"def"), 3)
+        self.assertEqual(self.peer.recv(100), b"def")
+
     def test_it_tells_how_much_the_kernel_took(self) -> None:
         """All kinds of bytes are taken; nothing is kept back, so there is never something to flush."""
         for data in (b"abc", bytearray(b"abc"), memoryview(b"abc")):

@@ -227,7 +227,8 @@ class Outbox:
         """One joined write. Write role.
 
         An interrupt (Ctrl-C in the thread that writes) may leave unknown how much the kernel took: nothing that follows
-        could be understood by the peer, so the connection counts as broken.
+        could be understood by the peer, so the connection counts as broken. Where the stream remembers it, the next
+        write asks for it with the same bytes.
         """
         stream = self._stream
         if stream is None or self.broken is not None:  # it ended while the role was being won
@@ -243,8 +244,9 @@ class Outbox:
             self.broken = error
             return
         except BaseException as error:
-            self.broken = ConnectionClosed("sending was interrupted")
-            self.broken.__cause__ = error
+            if not stream.remembers:
+                self.broken = ConnectionClosed("sending was interrupted")
+                self.broken.__cause__ = error
             raise
         self.stalled = not flushed or (not accepted and bool(len(self._tail)))
         if flushed:

@@ -78,6 +78,11 @@ class Stream(ABC):
         """Take as much of `data` as can be had without waiting; return how many bytes that was, 0 if none."""
 
     @property
+    def remembers(self) -> bool:
+        """Whether a `send` that was interrupted from outside is on record: `send` the same again, and it will tell."""
+        return False
+
+    @property
     @abstractmethod
     def has_output(self) -> bool:
         """Whether something taken, or something that TLS has to say, has not reached the kernel yet: `flush()`."""
@@ -125,6 +130,7 @@ class TCPStream(Stream):
         self._waker = waker
         self._watch = Watch(sock, waker)
         self._received: List[bytes] = []
+        self._sent: List[int] = []
         self._write_closed = False
         self._local = _address(sock.getsockname)
         self._remote = _address(sock.getpeername)
@@ -159,13 +165,23 @@ class TCPStream(Stream):
         return data
 
     def send(self, data: Buffer) -> int:
-        """One `send` of the socket."""
-        try:
-            return self._sock.send(data, _NO_SIGNAL)
-        except BlockingIOError:
-            return 0
-        except OSError as error:
-            raise connection_lost(error) from error
+        """One `send` of the socket, or the outcome of one that was interrupted, for which `data` must be the same."""
+        sent = self._sent
+        if not sent:
+            try:
+                sent.extend(map(self._sock.send, (data,), (_NO_SIGNAL,)))
+            except BlockingIOError:
+                return 0
+            except OSError as error:
+                raise connection_lost(error) from error
+        count = sent[0]
+        del sent[0]
+        return count
+
+    @property
+    def remembers(self) -> bool:
+        """True when the kernel took something and nobody has heard of it."""
+        return bool(self._sent)
 
     @property
     def has_output(self) -> bool:
