@@ -27,6 +27,12 @@ def start(*arguments: str, streams: int = subprocess.PIPE) -> subprocess.Popen[b
 
 
 class MainTests(unittest.TestCase):
+    def setUp(self) -> None:
+        modules = mock.patch.dict(sys.modules)  # a module that is run must not have been imported before
+        modules.start()
+        self.addCleanup(modules.stop)
+        sys.modules.pop("wssync.__main__", None)
+
     def run_main(self, *arguments: str) -> object:
         with mock.patch.object(sys, "argv", ["wssync", *arguments]), self.assertRaises(SystemExit) as stopped:
             runpy.run_module("wssync", run_name="__main__")
@@ -40,7 +46,7 @@ class MainTests(unittest.TestCase):
 
     def test_an_import_runs_nothing(self) -> None:
         """The console script finds `main` there."""
-        self.assertTrue(callable(importlib.reload(importlib.import_module("wssync.__main__")).main))
+        self.assertTrue(callable(importlib.import_module("wssync.__main__").main))
 
 
 class ProcessTests(unittest.TestCase):
