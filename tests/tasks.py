@@ -10,15 +10,14 @@ import logging
 import os
 import threading
 import unittest
-from typing import Any, Callable, Dict, Generic, Iterable, Iterator, List, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 from unittest import mock
 
 import wssync
+from tests.threads import Running as Running
 from wssync.protocol.frames import Opcode, encode_header
 from wssync.testing import Handler, Server, ServerConnection
 from wssync.transport.clock import Clock
-
-T = TypeVar("T")
 
 PATIENCE = 10.0
 """Seconds after which a test gives up on something that should come at once."""
@@ -34,42 +33,6 @@ BAD_FRAME = b"\xf1\x00"
 def frame(payload: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:
     """A whole frame as a server sends it."""
     return encode_header(True, False, opcode, len(payload), None) + payload
-
-
-class Running(Generic[T]):
-    """A function in a thread of its own, and its result or error."""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._results: List[T] = []
-        self._error: Optional[BaseException] = None
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._results.append(self._function())
-        except BaseException as error:
-            self._error = error
-
-    def result(self) -> T:
-        """Wait for its end."""
-        self.thread.join(PATIENCE)
-        if self.thread.is_alive():
-            raise AssertionError("the thread hangs")
-        if self._error is not None:
-            raise self._error
-        return self._results[0]
-
-    def error(self) -> BaseException:
-        """Wait for its end, which must be an exception."""
-        try:
-            result = self.result()
-        except AssertionError:
-            raise
-        except BaseException as error:
-            return error
-        raise AssertionError(f"no exception, but {result!r}")
 
 
 class Box:

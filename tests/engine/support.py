@@ -13,8 +13,9 @@ from __future__ import annotations
 import threading
 import unittest
 from collections import deque
-from typing import Any, Callable, Deque, Generic, Iterable, List, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple, Union
 
+from tests.threads import Running as Running
 from wssync.configuration import SessionConfiguration
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
 from wssync.engine.connection import Connection
@@ -33,8 +34,6 @@ from wssync.protocol.http1 import Request, parse_request_head
 from wssync.transport.clock import Clock
 from wssync.transport.stream import Address, Buffer, Stream
 from wssync.transport.waiting import Attempt, Waker, wait_for
-
-T = TypeVar("T")
 
 PATIENCE = 20.0
 """Seconds after which a test gives up on something that should come at once."""
@@ -467,28 +466,3 @@ class Rig:
 
 def _no_tls() -> Any:
     raise AssertionError("nobody asked for TLS")
-
-
-class Running(Generic[T]):
-    """A function in a thread of its own, and its result or error."""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._results: List[T] = []
-        self._error: Optional[BaseException] = None
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._results.append(self._function())
-        except BaseException as error:
-            self._error = error
-
-    def result(self) -> T:
-        self.thread.join(PATIENCE)
-        if self.thread.is_alive():
-            raise AssertionError("the thread hangs")
-        if self._error is not None:
-            raise self._error
-        return self._results[0]

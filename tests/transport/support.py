@@ -21,19 +21,18 @@ import threading
 import time
 import unittest
 from datetime import datetime, timedelta, timezone
-from typing import Callable, Generic, List, Optional, Tuple, TypeVar
+from typing import Callable, List, Optional, Tuple
 from unittest import mock
 
 import trustme
 
+from tests.threads import Running as Running
 from wssync.errors import ConnectionClosed
 from wssync.transport import waiting
 from wssync.transport.clock import Clock, Deadline
 from wssync.transport.stream import Stream, TCPStream
 from wssync.transport.tls import make_context
 from wssync.transport.waiting import Attempt, Waker
-
-T = TypeVar("T")
 
 PATIENCE = 20.0
 """Seconds after which a test gives up on something that should come at once."""
@@ -105,31 +104,6 @@ class TransportTestCase(unittest.TestCase):
         patch = mock.patch.object(waiting, "_new_poll", None)
         patch.start()
         self.addCleanup(patch.stop)
-
-
-class Running(Generic[T]):
-    """A function in a thread of its own, and its result or error."""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self._function = function
-        self._results: List[T] = []
-        self._error: Optional[BaseException] = None
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._results.append(self._function())
-        except BaseException as error:
-            self._error = error
-
-    def result(self) -> T:
-        self.thread.join(PATIENCE)
-        if self.thread.is_alive():
-            raise AssertionError("the thread hangs")
-        if self._error is not None:
-            raise self._error
-        return self._results[0]
 
 
 def tcp_pair() -> Tuple[socket.socket, socket.socket]:
