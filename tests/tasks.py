@@ -11,10 +11,10 @@ import os
 import threading
 import unittest
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
-from unittest import mock
 
 import wssync
 from tests.threads import Running as Running
+from wssync.engine import surroundings
 from wssync.protocol.frames import Opcode, encode_header
 from wssync.testing import Handler, Server, ServerConnection
 from wssync.transport.clock import Clock
@@ -256,7 +256,7 @@ class OnlineTestCase(unittest.TestCase):
     def manual_clock(self) -> Iterator[ManualClock]:
         """Sessions made in here live by this clock."""
         clock = ManualClock()
-        with mock.patch("wssync.session.Clock", lambda: clock):
+        with surroundings.replaced(clock=clock):
             yield clock
 
     def quiet(self) -> None:

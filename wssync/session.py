@@ -17,6 +17,7 @@ from typing import Callable, Dict, List, Optional, Sequence, Type, Union
 
 from .configuration import SessionConfiguration
 from .delegate import method_of
+from .engine import surroundings
 from .engine.completions import wait_within
 from .engine.connection import Connection
 from .engine.gate import Gate
@@ -28,7 +29,6 @@ from .protocol.handshake import check_headers, check_protocols
 from .protocol.headers import HeadersLike
 from .protocol.http1 import Request
 from .task import WebSocketTask
-from .transport.clock import Clock
 from .transport.tls import make_context
 
 __all__ = ["Session", "connect"]
@@ -62,7 +62,6 @@ class Session:
         self._delegate = delegate
         self._own_executor = SerialExecutor() if executor is None else None
         self._executor: Executor = executor if self._own_executor is None else self._own_executor  # type: ignore[assignment] # one of the two is there
-        self._clock = Clock()
         self._numbers = itertools.count(1)
         self._tls: Optional[ssl.SSLContext] = self._configuration.ssl_context
         self._shared = False
@@ -125,7 +124,7 @@ class Session:
         offered = check_protocols(protocols)
         check_headers(request.headers, offered)
         plan = Plan(request, offered, self._configuration, self._tls_context, self._gate)
-        connection = Connection(str(plan.url), self._configuration, self._executor, self._clock)
+        connection = Connection(str(plan.url), self._configuration, self._executor, surroundings.current().clock)
         with self._lock:
             if self._invalid:
                 raise SessionInvalidated("the session was invalidated: it makes no more tasks", url=str(plan.url))

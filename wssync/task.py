@@ -29,6 +29,7 @@ from .errors import ConnectionClosed, WebSocketError
 from .protocol.closing import CloseCode, encode_close
 from .protocol.frames import MAX_CONTROL_PAYLOAD, Opcode
 from .session_task import SessionTask
+from .transport.clock import Clock
 
 __all__ = ["WebSocketTask"]
 
@@ -82,7 +83,7 @@ class WebSocketTask(SessionTask):
         self._refuse_unstarted("send")
         waiter: Waiter[None] = Waiter()
         outgoing = self._connection.send(opcode, payload, waiter)
-        withdrawn = _wait(waiter, timeout, lambda: self._connection.withdraw_send(outgoing))
+        withdrawn = _wait(self._connection.clock, waiter, timeout, lambda: self._connection.withdraw_send(outgoing))
         if withdrawn:
             raise TimeoutError(f"the message was not sent within {timeout} seconds; it was withdrawn")
         if not waiter.done:
@@ -114,7 +115,7 @@ class WebSocketTask(SessionTask):
             timeout = self._plan.configuration.ping_timeout
         waiter: Waiter[float] = Waiter()
         ping = self._connection.ping(data, waiter)
-        if _wait(waiter, timeout, lambda: self._connection.withdraw_ping(ping)):
+        if _wait(self._connection.clock, waiter, timeout, lambda: self._connection.withdraw_ping(ping)):
             raise TimeoutError(f"no pong came within {timeout} seconds")
         return _answer(waiter)
 
@@ -153,7 +154,7 @@ class WebSocketTask(SessionTask):
         waiter: Waiter[Message] = Waiter()
         try:
             connection.receive(waiter)
-            withdrawn = _wait(waiter, timeout, lambda: connection.withdraw_receive(waiter))
+            withdrawn = _wait(self._connection.clock, waiter, timeout, lambda: connection.withdraw_receive(waiter))
         except BaseException:  # it must not stay in the row, where it would take a message that nobody gets
             if not connection.withdraw_receive(waiter) and waiter.value is not None:
                 connection.put_back(waiter.value)
@@ -246,7 +247,7 @@ class WebSocketTask(SessionTask):
         _check_timeout(timeout, None)
         self._refuse_unstarted("wait_until_open")
         connection = self._connection
-        if not wait_within(connection.opened, timeout):
+        if not _wait_for(connection.clock, connection.opened, timeout):
             raise TimeoutError(f"the task was not open after {timeout} seconds")
         error = None if connection.was_open else connection.verdict
         del self, connection  # an error keeps the frames it passes through, and the connection keeps this one
@@ -260,7 +261,7 @@ class WebSocketTask(SessionTask):
         """Block until the task has ended, without starting the end; `TimeoutError` after `timeout` seconds."""
         _check_timeout(timeout, None)
         self._refuse_unstarted("wait_until_closed")
-        if not wait_within(self._connection.ended, timeout):
+        if not _wait_for(self._connection.clock, self._connection.ended, timeout):
             raise TimeoutError(f"the task had not ended after {timeout} seconds")
 
     def __enter__(self) -> WebSocketTask:
@@ -384,10 +385,19 @@ def _check_timeout(timeout: Optional[float], handler: object) -> None:
         raise ValueError(f"timeout must not be negative: {timeout!r}")
 
 
-def _wait(waiter: Waiter[Any], timeout: Optional[float], withdraw: Callable[[], bool]) -> bool:
+def _wait_for(clock: Clock, event: threading.Event, timeout: Optional[float]) -> bool:
+    if timeout is None:
+        return wait_within(event, None)
+    return clock.wait(lambda seconds: wait_within(event, seconds), timeout)
+
+
+def _wait(clock: Clock, waiter: Waiter[Any], timeout: Optional[float], withdraw: Callable[[], bool]) -> bool:
     """Wait for the answer; true if it did not come and the request was withdrawn. An interrupt withdraws it too."""
     try:
-        waiter.wait(timeout)
+        if timeout is None:
+            waiter.wait(None)
+        else:
+            clock.wait(waiter.wait, timeout)
     except BaseException:
         withdraw()
         raise

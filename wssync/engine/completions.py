@@ -83,9 +83,9 @@ class Waiter(Completion[T]):
     def _deliver(self, strand: Strand) -> None:
         self._gate.release()
 
-    def wait(self, timeout: Optional[float]) -> None:
-        """Block until the answer is there, or `timeout` seconds have passed (then `done` is still false)."""
-        acquire_within(self._gate, timeout)
+    def wait(self, timeout: Optional[float]) -> bool:
+        """Block until the answer is there, or `timeout` seconds have passed; whether this wait was let through."""
+        return acquire_within(self._gate, timeout)
 
 
 class Handler(Completion[T]):

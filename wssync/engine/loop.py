@@ -71,6 +71,7 @@ class Engine:
         """Start the thread. `RuntimeError` if the process has no threads to give; the task has then ended with it."""
         connection = self._connection
         connection.waker = self._waker
+        connection.clock.attend(self._waker)
         thread = threading.Thread(target=self.run, name=f"wssync-read-{next(_numbers)}", daemon=True)
         connection.thread = thread
         try:

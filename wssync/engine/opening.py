@@ -21,10 +21,10 @@ from ..protocol.handshake import Accepted, Upgrade, judge, make_upgrade
 from ..protocol.http1 import HeadReader, Request, Response, parse_response_head
 from ..protocol.urls import WebSocketURL, parse_url
 from ..transport.clock import Clock, Deadline
-from ..transport.dial import dial
 from ..transport.stream import Stream
 from ..transport.waiting import Attempt, Waker
 from .gate import Gate
+from .surroundings import dial
 
 __all__ = ["Opened", "Opening", "Plan"]
 

@@ -71,11 +71,22 @@ class RawConnection:
         self._reading = threading.Lock()
         self._state = threading.Lock()
         self._end: Optional[ConnectionClosed] = None
+        self._answered = False
+        self._more_fields: List[Tuple[str, str]] = []
         self._raised: List[ConnectionClosed] = []
         self._ended = threading.Event()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.request.target}{' ended' if self._end else ''}>"
+
+    @property
+    def answered(self) -> bool:
+        """Whether the request has got its answer: a final response, raw bytes, or the end of the connection."""
+        return self._answered or self._end is not None
+
+    def add_headers(self, headers: HeadersLike) -> None:
+        """Let the answer that is still to come, whoever gives it, have these header fields besides its own."""
+        self._more_fields += Headers(headers).fields
 
     def respond(
         self, status: int, reason: Optional[str] = None, headers: HeadersLike = None, body: bytes = b""
@@ -91,13 +102,20 @@ class RawConnection:
             fields = fields.replace({"Content-Length": str(len(body))})
         if reason is None:
             reason = http.HTTPStatus(status).phrase
-        self.send_raw(format_response(status, reason, fields, body))
+        if status < 200:
+            self._send_bytes(format_response(status, reason, fields, body))
+        else:
+            self.send_raw(format_response(status, reason, [*fields.fields, *self._more_fields], body))
 
     def send_raw(self, data: bytes) -> None:
         """Send these bytes as they are (over TLS: as TLS data), behind all that was sent before.
 
         Waits until the kernel has taken them.
         """
+        self._answered = True
+        self._send_bytes(data)
+
+    def _send_bytes(self, data: bytes) -> None:
         with self._state:
             self._refuse_ended()
             self._wire.queue(bytes(memoryview(data)))
@@ -259,8 +277,9 @@ class ServerConnection(RawConnection):
             self.request,
             protocols=settings.protocols,
             deflate=settings.deflate,
-            headers=headers,
+            headers=[*Headers(headers).fields, *self._more_fields],
         )
+        self._answered = True
         if isinstance(verdict, ServerRefused):
             self.send_raw(verdict.response)
             return False

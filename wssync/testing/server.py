@@ -54,10 +54,6 @@ def echo(connection: ServerConnection) -> None:
         connection.send(connection.receive())
 
 
-def _accept(connection: ServerConnection) -> None:
-    connection.accept()
-
-
 class _Phase(enum.Enum):
     NEW = "not started yet"
     RUNNING = "running"
@@ -74,8 +70,9 @@ class Server:
 
     With `tls` it serves `wss:` under a certificate for localhost, 127.0.0.1 and ::1 that `ca_file` vouches for; this
     needs the extra `wssync[testing]` (RuntimeError). `protocols` are the subprotocols it knows. `compression` is
-    "deflate", `DeflateOptions` or `None`. `opening(connection)` takes the place of the regular answer to the request:
-    it may call `connection.accept()` or `respond()`, or send anything at all; the handler follows if it has accepted.
+    "deflate", `DeflateOptions` or `None`. `opening(connection)` comes before the regular answer to the request: it may
+    itself call `connection.accept()` or `respond()`, or send anything at all, and then stands in the place of that
+    answer. Several are called in turn until one has answered. The handler follows if the connection was accepted.
     `maximum_message_size` bounds what `receive` takes (1009), by default nothing does.
 
     All methods and properties may be used from any thread. A server is started once.
@@ -88,11 +85,11 @@ class Server:
         tls: bool = False,
         protocols: Sequence[str] = (),
         compression: Union[str, DeflateOptions, None] = "deflate",
-        opening: Optional[Handler] = None,
+        opening: Union[Handler, Sequence[Handler]] = (),
         maximum_message_size: Optional[int] = None,
     ) -> None:
         self._handler = handler
-        self._opening = opening or _accept
+        self._openings = (opening,) if callable(opening) else tuple(opening)
         self._tls = tls
         self._settings = Settings(check_protocols(protocols), _deflate_options(compression), maximum_message_size)
         self._context: Optional[ssl.SSLContext] = None
@@ -274,11 +271,18 @@ class Server:
         with self._changed:
             self._requests.append(request)
             self._guests[wire] = connection
-        if self._call(self._opening, connection) and connection.accepted:
+        if self._open(connection):
             self._call(self._handler, connection)
         connection.close()
         if isinstance(connection.end, ProtocolError):
             self._add_error(connection.end)
+
+    def _open(self, connection: ServerConnection) -> bool:
+        """Answer the request; whether the connection is open then."""
+        for opening in (*self._openings, ServerConnection.accept):
+            if not connection.answered and not self._call(opening, connection):
+                return False
+        return connection.accepted
 
     def _read_request(self, wire: Wire) -> Optional[Tuple[RequestHead, bytes]]:
         """The request and the bytes behind it, or `None` if nobody is there or it is no HTTP."""

@@ -10,7 +10,16 @@ Both classes belong to the one thread that opens the connection; nothing here is
 from __future__ import annotations
 
 import time
-from typing import Optional
+from typing import TYPE_CHECKING, Callable, Optional
+
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Wakes(Protocol):
+        """Somebody who sleeps."""
+
+        def wake(self) -> None: ...
+
 
 __all__ = ["Clock", "Deadline"]
 
@@ -18,13 +27,20 @@ __all__ = ["Clock", "Deadline"]
 class Clock:
     """The monotonic clock; a test passes a kind of its own.
 
-    Whoever moves such a clock must also wake those who wait by it (`Waker.wake`, `Stream.wake`): they sleep in real
-    time.
+    Whoever moves such a clock must also wake those who wait by it: they sleep in real time. A connection's thread can
+    be woken by the waker that it was announced with (`attend`), a caller waits through `wait`.
     """
 
     def now(self) -> float:
         """Seconds since some fixed moment, never going back."""
         return time.monotonic()
+
+    def attend(self, waker: Wakes) -> None:
+        """From now on somebody sleeps by this clock, and looks at it again when `waker` is woken; it is kept weakly."""
+
+    def wait(self, wait: Callable[[float], bool], seconds: float) -> bool:
+        """Whether `wait`, which is given a time to wait really, was successful within `seconds` of this clock."""
+        return wait(seconds)
 
 
 class Deadline:
