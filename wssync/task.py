@@ -239,7 +239,10 @@ class WebSocketTask(SessionTask):
     def _join(self) -> None:
         thread = self._connection.thread
         if thread is not None and thread is not threading.current_thread():
-            wait_within(self._connection.gone, None)
+            connection = self._connection
+            # By the clock first: if a test holds that still, it is told so, and does not hang.
+            _wait_for(connection.clock, connection.gone, self._plan.configuration.close_timeout)
+            wait_within(connection.gone, None)
             thread.join()
 
     def wait_until_open(self, timeout: Optional[float] = None) -> None:

@@ -211,6 +211,14 @@ class HeartbeatTests(unittest.TestCase):
         self.assertIn("10 seconds after a ping", str(self.rig.verdict))
         self.assertEqual(self.rig.sent()[-1], (Opcode.CLOSE, close_body(1011)))
 
+    def test_who_says_nothing_is_not_waited_for(self) -> None:
+        """After an unanswered ping there is no lingering: whoever is gone will not hang up first."""
+        self.rig.advance(20)
+        self.rig.advance(10)
+        before = self.rig.clock.now()
+        self.rig.finish()
+        self.assertEqual(self.rig.clock.now(), before)
+
     def test_any_byte_keeps_it_alive(self) -> None:
         """A part of a frame is enough."""
         self.rig.advance(20)

@@ -59,3 +59,26 @@ class SurroundingsTests(unittest.TestCase):
             with surroundings.replaced(clock=inner):
                 self.assertIs(surroundings.current().clock, inner)
             self.assertIs(surroundings.current().clock, outer)
+
+    def test_blocks_for_the_same_thing_that_overlap(self) -> None:
+        """The block that began last counts, whichever ends first; behind both is what was there before.
+
+        Two tests in two threads of one process do that.
+        """
+        before = surroundings.current()
+        first, second = Clock(), Clock()
+        one, other = surroundings.replaced(clock=first), surroundings.replaced(clock=second)
+        one.__enter__()
+        other.__enter__()
+        self.assertIs(surroundings.current().clock, second)
+        one.__exit__(None, None, None)
+        self.assertIs(surroundings.current().clock, second)
+        other.__exit__(None, None, None)
+        self.assertEqual(surroundings.current(), before)
+
+    def test_an_unknown_name(self) -> None:
+        """It is refused, and nothing is replaced."""
+        before = surroundings.current()
+        with self.assertRaises((TypeError, ValueError)), surroundings.replaced(clock=Clock(), weather="fine"):
+            self.fail("the block was entered")
+        self.assertEqual(surroundings.current(), before)

@@ -64,6 +64,7 @@ class Engine:
         self._resource_due: Optional[float] = None
         self._broken_due: Optional[float] = None
         self._was_paused = False
+        self._is_silent = False
         self._warned = False
         self.reader = Reader(connection)
 
@@ -251,6 +252,7 @@ class Engine:
             if verdict is Verdict.ASK:
                 connection.outbox.ping(connection.heartbeat.ping(None))
         if verdict is Verdict.DEAD:
+            self._is_silent = True
             timeout = connection.configuration.ping_timeout
             self._give_up(f"nothing was received for {timeout:g} seconds after a ping", CloseCode.INTERNAL_SERVER_ERROR)
 
@@ -340,7 +342,7 @@ class Engine:
         if cause.clean:
             return now + patience if connection.close_due is None else connection.close_due
         told = connection.closing.sent is not None or connection.outbox.has_rest
-        if self.reader.at_end or not told:
+        if self.reader.at_end or self._is_silent or not told:
             return None
         due = now + min(patience, LINGER)
         return due if connection.close_due is None else min(due, connection.close_due)

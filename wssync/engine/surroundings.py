@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import Any, Callable, Iterator, NamedTuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple
 
 from ..transport import dial as dialling
 from ..transport.clock import Clock
@@ -25,8 +25,10 @@ class Surroundings(NamedTuple):
     dial: Callable[..., Stream]
 
 
+_REAL = Surroundings(Clock(), dialling.dial)
 _lock = threading.Lock()
-_current = Surroundings(Clock(), dialling.dial)
+_layers: List[Dict[str, Any]] = []
+_current = _REAL
 
 
 def current() -> Surroundings:
@@ -43,14 +45,24 @@ def dial(*arguments: Any, **keywords: Any) -> Stream:
 def replaced(**changes: Any) -> Iterator[None]:
     """Put these `changes` in the place of what is there, until the end of the block. Any thread.
 
-    Blocks that replace different things may overlap as they like; those that replace the same thing must be nested.
+    Blocks may overlap as they like; of those that replace the same thing, the one that began last counts. TypeError
+    or ValueError for a name that is none of the surroundings'.
     """
-    global _current
+    _REAL._replace(**changes)
     with _lock:
-        before = _current
-        _current = before._replace(**changes)
+        _layers.append(changes)
+        _pile_up()
     try:
         yield
     finally:
         with _lock:
-            _current = _current._replace(**{name: getattr(before, name) for name in changes})
+            _layers[:] = [layer for layer in _layers if layer is not changes]
+            _pile_up()
+
+
+def _pile_up() -> None:
+    global _current
+    found = _REAL
+    for layer in _layers:
+        found = found._replace(**layer)
+    _current = found
