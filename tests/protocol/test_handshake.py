@@ -745,9 +745,11 @@ class AnswerTests(unittest.TestCase):
         self.assertEqual(response.headers.get("Sec-WebSocket-Extensions"), DEFLATE if agreed else None)
 
     def test_headers(self) -> None:
-        """Fields of the server's own are added at the end of the 101, and checked."""
+        """Fields of the server's own are added at the end of the response, a refusal too, and checked."""
         verdict = answer(self.request(), headers=[("Set-Cookie", "a=b"), ("Set-Cookie", "c=d")])
         self.assertTrue(verdict.response.endswith(b"\r\nSet-Cookie: a=b\r\nSet-Cookie: c=d\r\n\r\n"))
+        refused = answer(self.request({"Upgrade": ["h2c"]}), headers={"Set-Cookie": "a=b"})
+        self.assertEqual(self.read(refused.response)[0].headers.get_all("Set-Cookie"), ["a=b"])
         with self.assertRaises(ValueError):
             answer(self.request(), headers={"A": "1\r\nB: 2"})
         with self.assertRaises(TypeError):

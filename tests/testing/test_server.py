@@ -10,18 +10,22 @@ import sys
 import tempfile
 import threading
 import unittest
-from typing import List, Set
+from typing import Any, Dict, List, Set
 from unittest import mock
 
+import wssync
 from wssync.errors import ConnectionClosed, ProtocolError
 from wssync.protocol.deflate import DeflateOptions
 from wssync.protocol.handshake import Accepted
 from wssync.protocol.messages import Close
-from wssync.testing import Server, ServerConnection, echo
+from wssync.testing import Server, ServerConnection, echo, faults
 from wssync.testing import server as module
+from wssync.testing.handlers import expect, script
 from wssync.testing.wire import Wire
 
+from ..support import cases, with_cases
 from .client import TIMEOUT, Client, ServerCase, needs_trustme, reset
+from .test_faults import UPGRADE
 
 
 def our_threads() -> List[str]:
@@ -29,7 +33,7 @@ def our_threads() -> List[str]:
 
 
 def descriptors() -> Set[str]:
-    return set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+    return set(os.listdir("/dev/fd")) if os.path.isdir("/dev/fd") else set()
 
 
 class EchoTests(ServerCase):
@@ -186,57 +190,6 @@ class HandlerTests(ServerCase):
         self.assertTrue(seen[0].name.startswith("wssync-testing-connection-"))
 
 
-class RecordTests(ServerCase):
-    """What the server remembers."""
-
-    def test_a_client_that_is_open_is_on_record(self) -> None:
-        """Its request and its connection are there as soon as it has read the 101; the lists are the caller's own."""
-        server = self.serve()
-        for number in range(1, 30):
-            self.open(server)
-            self.assertEqual(len(server.connections), number)
-            self.assertEqual(len(server.requests), number)
-        for record in (server.requests, server.connections):
-            record.clear()
-        self.assertEqual(len(server.requests), 29)
-        self.assertEqual(server.requests[0].headers["Sec-WebSocket-Version"], "13")
-        self.assertEqual(server.connections[3].request, server.requests[3])
-
-    def test_connections_are_handed_out_in_order(self) -> None:
-        """Each once, those that came before the call first."""
-        server = self.serve()
-        self.open(server)
-        self.open(server)
-        first, second = server.connections
-        self.assertIs(server.wait_for_connection(), first)
-        self.assertIs(server.wait_for_connection(0), second)
-        with self.assertRaises(TimeoutError):
-            server.wait_for_connection(0)
-        self.open(server)
-        self.assertIs(server.wait_for_connection(0), server.connections[2])
-
-    def test_waiting_for_a_connection(self) -> None:
-        """It is released by the client, by its timeout, by the end of the server."""
-        server = self.serve()
-        found: List[object] = []
-
-        def wait() -> None:
-            try:
-                found.append(server.wait_for_connection(3 * TIMEOUT))
-            except RuntimeError as error:
-                found.append(str(error))
-
-        with self.assertRaisesRegex(TimeoutError, "within 0.01 seconds"):
-            server.wait_for_connection(0.01)
-        for release in (lambda: self.open(server), server.close):
-            thread = threading.Thread(target=wait)
-            thread.start()
-            release()
-            thread.join(TIMEOUT)
-            self.assertFalse(thread.is_alive())
-        self.assertEqual(found, [server.connections[0], "the server is closed, no connection will come"])
-
-
 class BadClientTests(ServerCase):
     """Clients that never get as far as a handler."""
 
@@ -305,6 +258,22 @@ class BadClientTests(ServerCase):
                     self.connect(server).upgrade()
             self.assertIsInstance(self.open(server).verdict, Accepted)
         self.assertEqual([sock.fileno() for sock in sockets], [-1, -1])
+
+    def test_a_thread_that_cannot_be_started_ends_only_its_connection(self) -> None:
+        """The client is hung up on, and the next one is served."""
+        server = self.serve()
+        real, failures = threading.Thread.start, [RuntimeError("can't start new thread")]
+
+        def start(thread: threading.Thread) -> None:
+            if failures:
+                raise failures.pop()
+            real(thread)
+
+        with mock.patch.object(threading.Thread, "start", start):
+            self.assertEqual(self.connect(server).rest(), b"")
+            self.assertIsInstance(self.open(server).verdict, Accepted)
+        server.close()
+        self.assertEqual(server._guests, {})
 
 
 class LifeTests(ServerCase):
@@ -412,10 +381,141 @@ class LifeTests(ServerCase):
         self.assertEqual(our_threads(), [])
 
 
-class LeakTests(ServerCase):
-    """A hundred servers leave nothing behind."""
+class PortTests(ServerCase):
+    """Connections that are refused or ignored."""
 
-    def run_one(self, number: int, tls: bool) -> None:
+    def test_refused_connections(self) -> None:
+        """TCP refuses them until they are accepted again; who is there goes on."""
+        server = self.serve()
+        client = self.open(server)
+        server.refuse_connections()
+        with self.assertRaises(ConnectionRefusedError):
+            self.connect(server)
+        client.send("still here")
+        self.assertEqual(client.receive(), "still here")
+        server.accept_connections()
+        self.assertIsInstance(self.open(server).verdict, Accepted)
+        server.refuse_connections()
+        server.close()
+        self.assertEqual(client.receive(), Close(1001, None))
+
+    def test_ignored_connections(self) -> None:
+        """TCP takes them, and that is all; they are hung up on when connections are accepted again."""
+        server = self.serve()
+        client = self.open(server)
+        server.ignore_connections()
+        ignored = [self.connect(server) for _ in range(2)]
+        ignored[0].sock.sendall(bytes(100_000))
+        for each in ignored:
+            each.sock.settimeout(0.02)
+            self.assertRaises(socket.timeout, each.sock.recv, 1)
+        client.send("still here")
+        self.assertEqual(client.receive(), "still here")
+        server.accept_connections()
+        for each in ignored:
+            each.sock.settimeout(TIMEOUT)
+            self.assertEqual(each.sock.recv(1), b"")
+        self.assertIsInstance(self.open(server).verdict, Accepted)
+        self.assertEqual((len(server.requests), server.errors), (2, []))
+
+    @needs_trustme
+    def test_ignored_connections_get_no_tls(self) -> None:
+        """Not one byte of it."""
+        server = self.serve(tls=True)
+        server.ignore_connections()
+        sock = socket.create_connection(("127.0.0.1", server._port), 0.05)
+        self.addCleanup(sock.close)
+        sock.sendall(b"\x16\x03\x01\x00\x05hello")  # a server that listens would answer with an alert
+        self.assertRaises(socket.timeout, sock.recv, 1)
+
+    def test_a_server_that_refuses_ignores_none(self) -> None:
+        """Those who were ignored stay so meanwhile, and are hung up on at the end of the server."""
+        server = self.serve()
+        server.ignore_connections()
+        ignored = self.connect(server)
+        server.refuse_connections()
+        with self.assertRaises(ConnectionRefusedError):
+            self.connect(server)
+        ignored.sock.settimeout(0.02)
+        self.assertRaises(socket.timeout, ignored.sock.recv, 1)
+        server.close()
+        ignored.sock.settimeout(TIMEOUT)
+        self.assertEqual(ignored.sock.recv(1), b"")
+
+    def test_only_while_it_runs(self) -> None:
+        """RuntimeError before the start and after the end."""
+        server = Server()
+        for phase in ("not started yet", "closed"):
+            for call in (server.refuse_connections, server.ignore_connections, server.accept_connections):
+                with self.assertRaisesRegex(RuntimeError, phase):
+                    call()
+            if phase != "closed":
+                server.start()
+                server.close()
+
+    def test_what_a_user_meets(self) -> None:
+        """ConnectionRefused, TimedOut, and a connection when the server is back."""
+        server = self.serve()
+        server.refuse_connections()
+        with self.assertRaises(wssync.ConnectionRefused):
+            wssync.connect(server.url, timeout=TIMEOUT)
+        server.ignore_connections()
+        with self.assertRaises(wssync.TimedOut):
+            wssync.connect(server.url, timeout=0.1)
+        server.accept_connections()
+        with wssync.connect(server.url, timeout=TIMEOUT) as task:
+            task.send("x")
+            self.assertEqual(task.receive(timeout=TIMEOUT), "x")
+
+
+class TrustTests(ServerCase):
+    """What clients need for TLS."""
+
+    @needs_trustme
+    def test_a_context_that_trusts_the_server(self) -> None:
+        """It and nobody else, with the name checked; a new one each time, before the start already."""
+        server = Server(tls=True)
+        early = server.client_ssl_context
+        server.start()
+        self.addCleanup(server.close)
+        context = server.client_ssl_context
+        assert early is not None and context is not None
+        self.assertIsNot(early, context)
+        for each in (early, context):
+            self.assertTrue(each.check_hostname)
+            self.assertEqual(len(each.get_ca_certs()), 1)
+            client = Client(server, each).upgrade()
+            self.addCleanup(client.sock.close)
+            self.assertIsInstance(client.verdict, Accepted)
+
+    @needs_trustme
+    def test_a_user_connects_by_it(self) -> None:
+        """As the `ssl_context` of a configuration."""
+        server = self.serve(tls=True)
+        configuration = wssync.SessionConfiguration.ephemeral().replace(ssl_context=server.client_ssl_context)
+        with wssync.connect(server.url, configuration=configuration, timeout=TIMEOUT) as task:
+            task.send("x")
+            self.assertEqual(task.receive(timeout=TIMEOUT), "x")
+
+    def test_without_tls_there_is_none(self) -> None:
+        """There is nothing to trust."""
+        self.assertIsNone(self.serve().client_ssl_context)
+
+
+class LeakTests(ServerCase):
+    """Servers leave nothing behind."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+        patch = mock.patch.object(tempfile, "tempdir", self.directory)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def run_one(self, number: int, tls: bool = False) -> None:
+        """A server with a client that closes, resets or stays, and with one that says nothing."""
         with Server(tls=tls) as server:
             client = Client(server).upgrade()
             client.send("x")
@@ -428,26 +528,104 @@ class LeakTests(ServerCase):
                 reset(client.sock)
             other.sock.close()
             client.sock.close()
-        self.assertEqual(our_threads(), [])
 
-    def test_a_hundred_servers(self) -> None:
-        """No thread, no descriptor, whether the clients close, reset or stay."""
-        self.run_one(0, tls=False)
-        before = descriptors()
-        for number in range(100):
-            self.run_one(number, tls=False)
+    def run_another(self, number: int) -> None:
+        """A server that nobody asks, whatever it does with those who come."""
+        with Server() as server:
+            if number % 2:
+                server.ignore_connections()
+                Client(server).sock.close()
+            if number % 3 == 0:
+                server.refuse_connections()
+
+    def assertNothingLeft(self, before: Set[str]) -> None:
+        self.assertEqual(our_threads(), [])
         self.assertEqual(descriptors(), before)
+        self.assertEqual(os.listdir(self.directory), [])
+
+    def test_a_thousand_servers(self) -> None:
+        """No thread, no descriptor, no file, and no time to speak of: most that do nothing, some that do a lot."""
+        self.run_one(0)
+        before = descriptors()
+        for number in range(1000):
+            if number % 10 == 0:
+                self.run_one(number // 10)
+                self.assertNothingLeft(before)
+            elif number % 10 == 1:
+                self.run_another(number // 10)
+                self.assertNothingLeft(before)
+            else:
+                with Server():
+                    pass
+        self.assertNothingLeft(before)
 
     @needs_trustme
     def test_thirty_servers_with_tls(self) -> None:
         """The same with TLS and its files."""
-        with tempfile.TemporaryDirectory() as directory, mock.patch.object(tempfile, "tempdir", directory):
-            self.run_one(0, tls=True)
-            before = descriptors()
-            for number in range(30):
-                self.run_one(number, tls=True)
-            self.assertEqual(descriptors(), before)
-            self.assertEqual(os.listdir(directory), [])
+        self.run_one(0, tls=True)
+        before = descriptors()
+        for number in range(30):
+            self.run_one(number, tls=True)
+            self.assertNothingLeft(before)
+
+
+@with_cases
+class FaultyEndTests(ServerCase):
+    """A server that is closed in the midst of a fault."""
+
+    @cases(
+        silent={"handler": faults.silent},
+        silent_from_the_start={"opening": faults.silent},
+        not_reading={"handler": faults.stop_reading},
+        not_reading_from_the_start={"opening": faults.stop_reading},
+        ignoring_a_close={"opening": faults.ignore_close},
+        ignoring_a_close_as_its_handler={"handler": faults.ignore_close},
+        in_the_midst_of_an_answer={"opening": faults.in_pieces(3, 1000.0)},
+        in_the_midst_of_a_frame={"handler": script([faults.in_pieces(1, 1000.0), "never whole"])},
+        in_the_midst_of_a_refusal={"opening": [faults.in_pieces(3, 1000.0), lambda it: it.respond(403)]},
+        before_a_pong={"opening": faults.hold_pongs},
+        before_a_late_pong={"opening": faults.delay_pongs(1000.0)},
+        before_a_message={"handler": script([expect("never")])},
+        behind_garbage={"handler": script([faults.garbage(), echo])},
+        before_a_cut={"opening": faults.cut_after(10_000)},
+    )
+    @needs_trustme
+    def test_ends_at_once(self, options: Dict[str, Any]) -> None:
+        """With and without TLS, while the client waits, and says a ping and a Close: no thread stays busy."""
+        opening = options.get("opening", ())
+        for tls in (False, True):
+            begun = threading.Event()
+            openings = [lambda _connection, begun=begun: begun.set(), *([opening] if callable(opening) else opening)]
+            server = self.serve(options.get("handler", echo), opening=openings, tls=tls)
+            client = self.connect(server)
+            client.sock.sendall(UPGRADE + b"\x89\x80\x00\x00\x00\x00")
+            self.assertTrue(begun.wait(TIMEOUT))
+            if not opening:
+                client.sock.sendall(b"\x88\x80\x00\x00\x00\x00")
+                server.wait_for_connection(TIMEOUT)
+            with mock.patch.object(module.logger, "warning") as warning:
+                server.close()
+            warning.assert_not_called()
+            self.assertEqual(our_threads(), [])
+
+    def test_a_connection_that_asks_while_the_server_closes(self) -> None:
+        """It comes too late to be served: no opening, no handler, and nobody waits for it."""
+        server = self.serve(mock.Mock(), opening=faults.stop_reading)
+        real, asked = server._read_request, threading.Event()
+
+        def read_late(wire: Wire) -> object:
+            found = real(wire)
+            asked.set()
+            wire._closed.wait(TIMEOUT)
+            return found
+
+        with mock.patch.object(server, "_read_request", read_late):
+            self.connect(server).sock.sendall(UPGRADE)
+            self.assertTrue(asked.wait(TIMEOUT))
+            with mock.patch.object(module.logger, "warning") as warning:
+                server.close()
+        warning.assert_not_called()
+        self.assertEqual((our_threads(), server.errors), ([], []))
 
 
 class ImportTests(unittest.TestCase):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import threading
+import time
 import unittest
 from typing import Any, Callable, List, Optional, Tuple
 from unittest import mock
 
+from wssync.testing import wire as module
 from wssync.testing.certificates import certificates, make_server_context
-from wssync.testing.wire import READ_SIZE, Ending, Wire, WireEnded
+from wssync.testing.outgoing import CutReached
+from wssync.testing.wire import PIECES, READ_SIZE, Ending, Wire, WireEnded
+from wssync.transport.waiting import wait_for
 
 from .client import TIMEOUT, needs_trustme, reset
 
@@ -342,6 +347,207 @@ class EndTests(WireCase):
         self.addCleanup(real.close)
         wire.end(Ending.FIN)
         self.assertEqual(endless.recv.call_count, 256)
+
+
+class ShapeTests(WireCase):
+    """Pieces, pauses and cuts, on the way to the kernel."""
+
+    def note(self, wire: Wire) -> List[bytes]:
+        """What each system call of this wire sent."""
+        sent: List[bytes] = []
+        real = wire._sock
+
+        def send(data: memoryview) -> int:
+            count = real.send(data)
+            sent.append(bytes(data[:count]))
+            return count
+
+        noting = mock.Mock(wraps=real, **{"send.side_effect": send})
+        noting.fileno = real.fileno
+        patch = mock.patch.object(wire, "_sock", noting)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.addCleanup(wire.end, Ending.FIN)
+        return sent
+
+    def test_each_piece_is_a_system_call(self) -> None:
+        """Of its own, whoever makes it: the one who flushes, the one who posts, the one who reads, and the end."""
+        wire, client = self.pair()
+        sent = self.note(wire)
+        wire.shape(lambda outgoing: outgoing.in_pieces(2, 0))
+        wire.queue(b"flush")
+        wire.flush()
+        wire.post(b"post")
+        wire.queue(b"read")
+        with self.assertRaises(TimeoutError):
+            wire.read(0)
+        wire.queue(b"end")
+        wire.end(Ending.FIN)
+        self.assertEqual(sent, [b"fl", b"us", b"h", b"po", b"st", b"re", b"ad", b"en", b"d"])
+        self.assertEqual(receive_all(client, 100), b"flushpostreadend")
+
+    def test_many_pieces_do_not_hold_the_lock(self) -> None:
+        """Between some of them everybody else has a turn, but all of them go out."""
+        wire, client = self.pair()
+        sent = self.note(wire)
+        wire.shape(lambda outgoing: outgoing.in_pieces(1, 0))
+        wire.post(bytes(PIECES + 1))
+        self.assertEqual(len(sent), PIECES)
+        wire.queue(bytes(3 * PIECES))
+        wire.flush(TIMEOUT)
+        self.assertEqual(len(receive_all(client, 4 * PIECES + 1)), 4 * PIECES + 1)
+
+    def test_a_piece_that_the_kernel_does_not_take_at_once_is_not_divided_again(self) -> None:
+        """What is left of it comes before the next piece begins."""
+        wire, client = self.pair()
+        sent = self.note(wire)
+        wire.shape(lambda outgoing: outgoing.in_pieces(HUGE, 0))
+        wire.queue(bytes(HUGE) + b"next")
+        flushing = Background(wire.flush, TIMEOUT)
+        self.assertEqual(len(receive_all(client, HUGE + 4)), HUGE + 4)
+        flushing.result()
+        self.assertGreater(len(sent), 2)
+        self.assertEqual(sent[-1], b"next")
+
+    def test_pauses_take_their_time(self) -> None:
+        """Whoever flushes waits for them, and so does what others have queued."""
+        wire, client = self.pair()
+        sent = self.note(wire)
+        wire.shape(lambda outgoing: outgoing.in_pieces(1, 0.02))
+        started = time.monotonic()
+        wire.queue(b"abc")
+        with self.assertRaises(TimeoutError):
+            wire.flush(0)
+        self.assertEqual(sent, [b"a"])
+        wire.flush(TIMEOUT)
+        self.assertEqual(sent, [b"a", b"b", b"c"])
+        wire.queue(b"d")
+        wire.flush(TIMEOUT)
+        self.assertGreaterEqual(time.monotonic() - started, 0.06)
+        self.assertEqual(receive_all(client, 4), b"abcd")
+
+    def test_the_reader_sends_what_was_paused(self) -> None:
+        """It wakes up for the next piece although nothing is to be read."""
+        wire, client = self.pair()
+        wire.shape(lambda outgoing: outgoing.in_pieces(1, 0.01))
+        wire.post(b"abc")
+        reading = Background(wire.read, TIMEOUT)
+        self.assertEqual(receive_all(client, 3), b"abc")
+        client.sendall(b"x")
+        self.assertEqual(reading.result(), b"x")
+
+    def test_a_pause_is_slept_through(self) -> None:
+        """Nobody asks again and again whether the kernel takes something, which it would."""
+        wire, _client = self.pair()
+        wire.shape(lambda outgoing: outgoing.in_pieces(1, 0.05))
+        wire.queue(b"ab")
+        with mock.patch("wssync.testing.wire.wait_for", wraps=wait_for) as waited:
+            wire.flush(TIMEOUT)
+        self.assertLess(waited.call_count, 5)
+
+    def test_a_timeout_within_a_pause_counts(self) -> None:
+        """The shorter of the two ends the wait."""
+        wire, _client = self.pair()
+        wire.shape(lambda outgoing: outgoing.in_pieces(1, 1000.0))
+        wire.queue(b"ab")
+        for call in (wire.flush, wire.read):
+            with self.assertRaises(TimeoutError):
+                call(0.01)
+
+    def test_the_end_waits_for_no_pause(self) -> None:
+        """Whoever is in one gets `WireEnded` at once, and the client the end of the stream."""
+        wire, client = self.pair()
+        wire.shape(lambda outgoing: outgoing.in_pieces(1, 1000.0))
+        wire.queue(b"abc")
+        flushing, reading = Background(wire.flush), Background(wire.read)
+        self.assertEqual(client.recv(100), b"a")
+        wire.end(Ending.CLEAN)
+        for call in (flushing, reading):
+            with self.assertRaises(WireEnded):
+                call.result()
+        self.assertEqual(client.recv(100), b"")
+
+    def test_a_cut_raises_for_all(self) -> None:
+        """Exactly so many bytes go out; then nobody sends or reads any more, and posting is as quiet as ever."""
+        wire, client = self.pair()
+        wire.shape(lambda outgoing: outgoing.cut_after(3, True))
+        wire.queue(b"abcdef")
+        for call in (wire.flush, wire.flush, wire.read):
+            with self.assertRaises(CutReached) as caught:
+                call()
+            self.assertTrue(caught.exception.reset)
+        wire.post(b"more")
+        self.assertEqual(client.recv(100), b"abc")
+        client.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            client.recv(100)
+
+    def test_a_cut_ends_the_lingering(self) -> None:
+        """There is nobody to wait for, and no FIN before the end is made."""
+        wire, client = self.pair()
+        wire.shape(lambda outgoing: outgoing.cut_after(3, True))
+        wire.queue(b"abcdef")
+        wire.linger(TIMEOUT)
+        self.assertEqual(client.recv(100), b"abc")
+        wire.end(Ending.CLEAN)
+        with self.assertRaises(ConnectionResetError):
+            client.recv(100)
+
+    def test_an_end_that_comes_to_a_cut_ends_as_that_says(self) -> None:
+        """The last words of a clean end are cut, by RST or by FIN."""
+        wire, client = self.pair()
+        wire.shape(lambda outgoing: outgoing.cut_after(0, True))
+        wire.queue(b"goodbye")
+        wire.end(Ending.CLEAN)
+        self.assertRaises(ConnectionResetError, client.recv, 100)
+        wire, client = self.pair()
+        wire.shape(lambda outgoing: outgoing.cut_after(4, False))
+        wire.queue(b"goodbye")
+        wire.end(Ending.CLEAN)
+        self.assertEqual(receive_all(client, 100), b"good")
+
+    @needs_trustme
+    def test_over_tls_long_data_is_encrypted_in_parts(self) -> None:
+        """Each of them is sent before the next one is made."""
+        wire, client = self.tls_pair()
+        with self.assertRaises(TimeoutError):
+            wire.read(0)  # sends what is left of the handshake
+        sent = self.note(wire)
+        wire.queue(bytes(2500))
+        with mock.patch.object(module, "WRITE_SIZE", 1000):
+            wire.flush(TIMEOUT)
+        self.assertEqual(receive_all(client, 2500), bytes(2500))
+        self.assertEqual(len(sent), 3)
+
+    @needs_trustme
+    def test_over_tls_each_piece_is_a_record(self) -> None:
+        """Sent by a call of its own, of application data; what is long is not divided by the limit of one call."""
+        wire, client = self.tls_pair()
+        with self.assertRaises(TimeoutError):
+            wire.read(0)  # sends what is left of the handshake
+        sent = self.note(wire)
+        wire.shape(lambda outgoing: outgoing.in_pieces(2, 0))
+        wire.queue(b"abcde")
+        wire.flush(TIMEOUT)
+        self.assertEqual(receive_all(client, 5), b"abcde")
+        self.assertEqual(len(sent), 3)
+        for record in sent:
+            kind, _version, length = struct.unpack("!BHH", record[:5])
+            self.assertEqual((kind, length), (23, len(record) - 5))
+
+    @needs_trustme
+    def test_over_tls_a_cut_counts_what_is_not_encrypted(self) -> None:
+        """So many bytes can be decrypted; then there is no close_notify, and so it is a truncation."""
+        wire, client = self.tls_pair()
+        wire.shape(lambda outgoing: outgoing.cut_after(300_000, False))
+        wire.queue(bytes(500_000))
+        flushing = Background(wire.flush)
+        self.assertEqual(len(receive_all(client, 300_000)), 300_000)
+        with self.assertRaises(CutReached):
+            flushing.result()
+        wire.end(Ending.CLEAN)
+        with self.assertRaises(ssl.SSLError):
+            client.recv(100)
 
 
 @needs_trustme

@@ -309,7 +309,7 @@ def answer(
     """Answer a request to upgrade as a server does (RFC 6455 section 4.2).
 
     `protocols` are those the server speaks: the client's first one among them is chosen. `deflate` allows compression.
-    `headers` are added to the 101. Never raises because of the client; ValueError or TypeError for bad arguments.
+    `headers` are added to the response. Never raises because of the client; ValueError or TypeError for bad arguments.
     """
     spoken = check_protocols(protocols)
     extra = Headers(headers)
@@ -319,7 +319,7 @@ def answer(
         offered = _offered_protocols(request.headers)
         offers = parse_extensions(", ".join(request.headers.get_all("Sec-WebSocket-Extensions")))
     except ValueError as error:
-        return _turn_down(error)
+        return _turn_down(error, extra)
     protocol = next((name for name in offered if name in spoken), None)
     chosen = accept(deflate, offers) if deflate is not None else None
     fields: List[Tuple[str, str]] = [
@@ -356,10 +356,13 @@ def _request_key(headers: Headers) -> str:
     return key
 
 
-def _turn_down(error: ValueError) -> ServerRefused:
+def _turn_down(error: ValueError, extra: Headers) -> ServerRefused:
     body = f"{error}\n".encode("latin-1", "replace")
     fields = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
     if isinstance(error, _UpgradeRequired):
         fields += [("Upgrade", "websocket"), ("Sec-WebSocket-Version", _VERSION), ("Connection", "Upgrade, close")]
-        return ServerRefused(format_response(426, "Upgrade Required", fields, body), str(error))
-    return ServerRefused(format_response(400, "Bad Request", [*fields, ("Connection", "close")], body), str(error))
+        status, reason = 426, "Upgrade Required"
+    else:
+        fields.append(("Connection", "close"))
+        status, reason = 400, "Bad Request"
+    return ServerRefused(format_response(status, reason, [*fields, *extra.fields], body), str(error))

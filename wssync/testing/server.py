@@ -25,33 +25,24 @@ import ssl
 import tempfile
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Tuple, Type, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Type, Union
 
 from ..errors import HandshakeError, ProtocolError
 from ..protocol.deflate import DeflateOptions
 from ..protocol.handshake import check_protocols
 from ..protocol.http1 import HeadReader, RequestHead, format_response, parse_request_head
 from ..transport.clock import Clock, Deadline
-from ..transport.waiting import Waker, wait_for
-from .certificates import make_server_context, write_authority
-from .connection import CLOSE_TIMEOUT, LINGER, ServerConnection, Settings
+from .certificates import certificates, make_server_context, write_authority
+from .connection import ServerConnection, Settings
+from .handlers import Handler, echo
+from .history import History
+from .listener import Listener, Welcome
+from .unframed import CLOSE_TIMEOUT, LINGER
 from .wire import Ending, Wire
 
-if TYPE_CHECKING:
-    from ..transport.waiting import HasFileno
-
-__all__ = ["Handler", "Server", "echo"]
+__all__ = ["Server"]
 
 logger = logging.getLogger("wssync.testing")
-
-Handler = Callable[[ServerConnection], object]
-"""What is called with each connection, in that connection's thread."""
-
-
-def echo(connection: ServerConnection) -> None:
-    """The handler that sends every message back, until the client closes."""
-    while True:
-        connection.send(connection.receive())
 
 
 class _Phase(enum.Enum):
@@ -60,7 +51,7 @@ class _Phase(enum.Enum):
     CLOSED = "closed"
 
 
-class Server:
+class Server(History):
     """A server on 127.0.0.1 and a free port, for as long as the `with` block lasts (or from `start()` to `close()`).
 
     `handler(connection)` runs in a thread of its own for each connection that was opened. When it returns, the
@@ -88,6 +79,7 @@ class Server:
         opening: Union[Handler, Sequence[Handler]] = (),
         maximum_message_size: Optional[int] = None,
     ) -> None:
+        super().__init__()
         self._handler = handler
         self._openings = (opening,) if callable(opening) else tuple(opening)
         self._tls = tls
@@ -95,15 +87,13 @@ class Server:
         self._context: Optional[ssl.SSLContext] = None
         self._ca_file: Optional[str] = None
         self._port = 0
+        self._listener: Optional[Listener] = None
+        self._numbers = itertools.count(1)
         self._resources = contextlib.ExitStack()
-        self._changed = threading.Condition()
         self._phase = _Phase.NEW
         self._threads: List[threading.Thread] = []
         self._guests: Dict[Wire, Optional[ServerConnection]] = {}
-        self._requests: List[RequestHead] = []
-        self._connections: List[ServerConnection] = []
-        self._handed_out = 0
-        self._errors: List[BaseException] = []
+        self._ignored: List[Wire] = []
 
     def __repr__(self) -> str:
         return f"<wssync.testing.Server {self.url if self._port else ''} {self._phase.value}>"
@@ -133,39 +123,12 @@ class Server:
         return self._ca_file
 
     @property
-    def requests(self) -> List[RequestHead]:
-        """The requests received so far, those that were refused too; a new list."""
-        with self._changed:
-            return list(self._requests)
+    def client_ssl_context(self) -> Optional[ssl.SSLContext]:
+        """For clients: a context that trusts this server and nobody else, a new one; `None` without `tls`.
 
-    @property
-    def connections(self) -> List[ServerConnection]:
-        """The connections opened so far, those that have ended too, in order of arrival; a new list.
-
-        A client that has seen the 101 finds its connection here.
+        RuntimeError when the extra `wssync[testing]` is not there.
         """
-        with self._changed:
-            return list(self._connections)
-
-    @property
-    def errors(self) -> List[BaseException]:
-        """What handlers and `opening` functions have raised, and how clients broke the protocol; a new list."""
-        with self._changed:
-            return list(self._errors)
-
-    def wait_for_connection(self, timeout: Optional[float] = CLOSE_TIMEOUT) -> ServerConnection:
-        """The first of `connections` that no call of this has returned yet; waits for it if need be.
-
-        TimeoutError after `timeout` seconds, RuntimeError once the server is closed.
-        """
-        with self._changed:
-            self._changed.wait_for(lambda: self._has_news() or self._phase is _Phase.CLOSED, timeout)
-            if not self._has_news():
-                if self._phase is _Phase.CLOSED:
-                    raise RuntimeError("the server is closed, no connection will come")
-                raise TimeoutError(f"no connection was opened within {timeout:g} seconds")
-            self._handed_out += 1
-            return self._connections[self._handed_out - 1]
+        return ssl.create_default_context(cadata=certificates().authority.decode()) if self._tls else None
 
     def start(self, port: int = 0) -> None:
         """Listen on `port`, 0 for a free one, and accept. OSError when the port is taken; RuntimeError when it was
@@ -178,13 +141,34 @@ class Server:
                 directory = resources.enter_context(tempfile.TemporaryDirectory(prefix="wssync-testing-"))
                 self._context = make_server_context()
                 self._ca_file = write_authority(directory)
-            listener = resources.enter_context(socket.create_server(("127.0.0.1", port), backlog=128))
-            listener.setblocking(False)
-            self._waker = resources.enter_context(contextlib.closing(Waker()))
+            self._listener = Listener(port, self._welcome, self._ignore)
             self._resources = resources.pop_all()
-        self._port = listener.getsockname()[1]
+        self._port = self._listener.port
         self._phase = _Phase.RUNNING
-        self._acceptor = self._start_thread(f"server-{self._port}", self._accept_all, listener)
+        self._listener.thread.start()
+
+    def refuse_connections(self) -> None:
+        """From now on TCP refuses who connects, as if no server ran; the port stays this server's own.
+
+        The connections that are there go on. RuntimeError unless the server runs, OSError if the port was lost.
+        """
+        self._running().change(Welcome.REFUSE)
+
+    def ignore_connections(self) -> None:
+        """From now on TCP takes who connects, and nothing is read or said, not even TLS: the server seems to hang.
+
+        The connections that are there go on. RuntimeError unless the server runs, OSError if the port was lost.
+        """
+        self._running().change(Welcome.IGNORE)
+
+    def accept_connections(self) -> None:
+        """Back to normal: from now on who connects is served.
+
+        Those who were ignored are hung up on, now or when the server is closed. RuntimeError unless the server runs,
+        OSError if the port was lost.
+        """
+        self._running().change(Welcome.SERVE)
+        self._stop_ignoring()
 
     def close(self) -> None:
         """Stop listening, end all connections (with 1001 where that can be said at once) and all threads.
@@ -194,12 +178,13 @@ class Server:
         """
         with self._changed:
             phase, self._phase = self._phase, _Phase.CLOSED
-            self._changed.notify_all()
-        if phase is not _Phase.RUNNING:
+        self._finish()
+        if phase is not _Phase.RUNNING or self._listener is None:
             return
         deadline = Deadline(Clock(), CLOSE_TIMEOUT)
-        self._waker.wake()
-        self._join([self._acceptor], deadline)
+        self._listener.close()
+        self._join([self._listener.thread], deadline)
+        self._stop_ignoring()
         with self._changed:
             guests, threads = list(self._guests.items()), list(self._threads)
         for wire, connection in guests:
@@ -210,9 +195,6 @@ class Server:
         self._ca_file = None
         self._resources.close()
 
-    def _has_news(self) -> bool:
-        return len(self._connections) > self._handed_out
-
     def _join(self, threads: List[threading.Thread], deadline: Deadline) -> None:
         for thread in threads:
             if thread is not threading.current_thread():
@@ -220,38 +202,30 @@ class Server:
                 if thread.is_alive():
                     logger.warning("%s is still busy; the server leaves it behind", thread.name)
 
-    def _start_thread(self, name: str, target: Callable[..., None], *arguments: object) -> threading.Thread:
-        thread = threading.Thread(target=target, args=arguments, name=f"wssync-testing-{name}", daemon=True)
+    def _running(self) -> Listener:
+        if self._phase is not _Phase.RUNNING or self._listener is None:
+            raise RuntimeError(f"this server is {self._phase.value}")
+        return self._listener
+
+    def _welcome(self, sock: socket.socket) -> None:
+        wire = Wire(sock, self._context)
+        name = f"wssync-testing-connection-{self._port}-{next(self._numbers)}"
+        thread = threading.Thread(target=self._serve, args=(wire,), name=name, daemon=True)
         with self._changed:
-            self._threads = [*(thread for thread in self._threads if thread.is_alive()), thread]
             thread.start()
-        return thread
+            self._guests[wire] = None
+            self._threads = [*(thread for thread in self._threads if thread.is_alive()), thread]
 
-    def _accept_all(self, listener: socket.socket) -> None:
-        watched: List[HasFileno] = [listener, self._waker]
-        numbers = itertools.count(1)
-        while True:
-            wait_for(watched, [], None)
-            if self._phase is _Phase.CLOSED:
-                return
-            try:
-                wire = self._welcome(listener)
-            except OSError as error:
-                # The client is gone again, or there is no descriptor left: then trying at once would be a busy loop.
-                logger.info("a connection could not be accepted: %s", error)
-                wait_for([self._waker], [], 0.05)
-            else:
-                with self._changed:
-                    self._guests[wire] = None
-                self._start_thread(f"connection-{self._port}-{next(numbers)}", self._serve, wire)
+    def _ignore(self, sock: socket.socket) -> None:
+        wire = Wire(sock)
+        with self._changed:
+            self._ignored.append(wire)
 
-    def _welcome(self, listener: socket.socket) -> Wire:
-        sock, _ = listener.accept()
-        try:
-            return Wire(sock, self._context)
-        except BaseException:
-            sock.close()
-            raise
+    def _stop_ignoring(self) -> None:
+        with self._changed:
+            ignored, self._ignored = self._ignored, []
+        for wire in ignored:
+            wire.end(Ending.FIN)
 
     def _serve(self, wire: Wire) -> None:
         """The life of a connection, in its thread."""
@@ -268,9 +242,11 @@ class Server:
             return
         request, rest = found
         connection = ServerConnection(wire, request, rest, settings=self._settings, opened=self._add_connection)
+        self._add_request(request)
         with self._changed:
-            self._requests.append(request)
             self._guests[wire] = connection
+            if self._phase is _Phase.CLOSED:
+                return  # `close` knows the wire alone, and has ended it; nobody would end the connection
         if self._open(connection):
             self._call(self._handler, connection)
         connection.close()
@@ -305,25 +281,15 @@ class Server:
         return None
 
     def _call(self, function: Handler, connection: ServerConnection) -> bool:
-        """Call a user's function; False if it failed."""
+        """Call a user's function; False if it failed, or met the end of the connection."""
         try:
             function(connection)
         except Exception as error:
             if not connection.is_end(error):
                 self._add_error(error)
                 connection.close(1011)
-                return False
+            return False
         return True
-
-    def _add_error(self, error: BaseException) -> None:
-        with self._changed:
-            self._errors.append(error)
-        logger.error("a connection of the test server failed", exc_info=error)
-
-    def _add_connection(self, connection: ServerConnection) -> None:
-        with self._changed:
-            self._connections.append(connection)
-            self._changed.notify_all()
 
 
 def _deflate_options(compression: Union[str, DeflateOptions, None]) -> Optional[DeflateOptions]:

@@ -5,7 +5,7 @@ hide their mistakes behind the same mistakes, so this is another construction, a
 block, every touch of it or of the TLS object is made under one lock and returns at once, and all waiting is done
 outside the lock. What is to be sent goes into a queue, and whoever comes by pumps it, the reading thread too: two sides
 that both write a megabyte before they read one cannot block each other. An `ssl.SSLSocket` could not be shared so by
-two threads.
+two threads. The same queue is where a test has the bytes divided, delayed and cut off.
 
 The end needs care, since a descriptor must not be closed while another thread waits on it: the kernel would keep the
 connection alive for that thread's sake, or wake it by what the number is given to next. So `end` only says how it is to
@@ -14,7 +14,6 @@ end and wakes all who wait; whoever leaves the wire last closes it.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import enum
 import os
@@ -23,9 +22,10 @@ import ssl
 import struct
 import threading
 import time
-from typing import TYPE_CHECKING, Callable, Deque, Iterator, List, Optional, TypeVar
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, TypeVar
 
 from ..transport.waiting import Waker, wait_for
+from .outgoing import CutReached, Outgoing
 
 if TYPE_CHECKING:
     from ..transport.waiting import HasFileno
@@ -37,6 +37,9 @@ T = TypeVar("T")
 READ_SIZE = 65536
 WRITE_SIZE = 262144
 """What is encrypted and offered to the kernel at once, so that no thread holds the lock for a whole 64 MiB message."""
+
+PIECES = 256
+"""How many pieces are sent under one hold of the lock, at most, for the same reason."""
 
 RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 """SO_LINGER with a time of zero: closing then sends RST. Windows has two 16-bit fields, the others two `int`."""
@@ -70,7 +73,7 @@ class Wire:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True) if context is not None else None
         self._lock = threading.Lock()
-        self._queue: Deque[memoryview] = collections.deque()
+        self._queue = Outgoing()
         self._chunk = memoryview(b"")
         self._users = 0
         self._ending: Optional[Ending] = None
@@ -91,9 +94,17 @@ class Wire:
 
     def queue(self, data: bytes) -> None:
         """Put `data` behind all that is to be sent; nothing is sent before the next `flush` or `read`."""
-        if data:
-            with self._lock:
-                self._queue.append(memoryview(data))
+        with self._lock:
+            self._queue.append(data)
+
+    def shape(self, change: Callable[[Outgoing], None]) -> None:
+        """Let `change` say how what is queued from now on is divided and where it is cut; what it raises, this does.
+
+        Each piece is sent by a system call of its own and, over TLS, in a record of its own. Whoever has sent the last
+        byte before a cut, or wants to send later, gets `CutReached`; `end` carries the cut out, by RST if it says so.
+        """
+        with self._lock:
+            change(self._queue)
 
     def post(self, data: bytes) -> None:
         """`queue`, and send what the kernel takes at once; the rest goes with the next `flush` or `read`.
@@ -115,6 +126,11 @@ class Wire:
         """
         return self._wait_until(self._receive, reading=True, timeout=timeout)
 
+    def finish_writing(self) -> None:
+        """Say that no more will come: close_notify where there is TLS, then FIN. What the peer says is still heard."""
+        with self._using(), self._lock:
+            self._finish_writing(clean=True)
+
     def linger(self, timeout: float) -> None:
         """Say FIN, then read and forget until the peer's FIN or for `timeout` seconds.
 
@@ -123,13 +139,14 @@ class Wire:
         """
         deadline = time.monotonic() + timeout
         with contextlib.suppress(OSError):
-            with self._using(), self._lock:
-                self._finish_writing(clean=True)
+            self.finish_writing()
             while self.read(max(0.0, deadline - time.monotonic())):
                 pass
 
     def end(self, how: Ending) -> None:
         """End the wire, once; wakes every thread that waits. What is queued goes out if the kernel takes it at once.
+
+        If there is a cut, it goes out no further than that, and the cut may make the end an RST.
 
         Returns when the socket is closed, or five seconds later if some thread clings to it.
         """
@@ -163,12 +180,15 @@ class Wire:
                 with self._lock:
                     self._refuse_ended()
                     result = step()
-                    writing = bool(self._chunk or self._queue or self._outgoing.pending)
+                    delay = self._delay()
                 if result is not None:
                     return result
                 remaining = None if deadline is None else deadline - time.monotonic()
                 if remaining is not None and remaining <= 0:
                     raise TimeoutError(f"nothing happened within {timeout:g} seconds")
+                writing = delay == 0
+                if delay and (remaining is None or delay < remaining):
+                    remaining = delay
                 watched: List[HasFileno] = [self._waker, *([self._sock] if reading else [])]
                 wait_for(watched, [self._sock] if writing else [], remaining)
 
@@ -177,6 +197,12 @@ class Wire:
     def _refuse_ended(self) -> None:
         if self._ending is not None:
             raise WireEnded("this side has ended the connection")
+
+    def _delay(self) -> Optional[float]:
+        """Seconds until something can be sent if the kernel takes it; `None` if there is nothing."""
+        if self._chunk or self._outgoing.pending:
+            return 0.0
+        return self._queue.delay() if self._queue else None
 
     def _shake(self) -> Optional[bool]:
         assert self._tls is not None
@@ -190,28 +216,31 @@ class Wire:
                     return None
 
     def _pump(self) -> Optional[bool]:
-        while True:
+        for _ in range(PIECES):
             self._chunk = self._chunk or self._next_chunk()
             if not self._chunk:
-                return True
+                return None if self._queue else True
             try:
                 self._chunk = self._chunk[self._sock.send(self._chunk) :]
             except BlockingIOError:
                 return None
+            if not self._chunk:
+                self._queue.sent()
+        return None
 
     def _next_chunk(self) -> memoryview:
         if self._tls is None:
-            return self._queue.popleft() if self._queue else memoryview(b"")
-        if self._queue:
-            first = self._queue.popleft()
-            rest = first[self._tls.write(first[:WRITE_SIZE]) :]
-            if rest:
-                self._queue.appendleft(rest)
+            return self._queue.take()
+        piece = self._queue.take(WRITE_SIZE)
+        while piece:
+            piece = piece[self._tls.write(piece) :]
         return memoryview(self._outgoing.read())
 
     def _receive(self) -> Optional[bytes]:
         try:
             self._pump()
+        except CutReached:
+            raise
         except OSError:
             # Nobody takes anything any more, but what the peer said before is still to be read.
             self._queue.clear()
@@ -244,7 +273,7 @@ class Wire:
         return data is not None
 
     def _finish_writing(self, clean: bool) -> None:
-        with contextlib.suppress(OSError):
+        try:
             self._pump()
             if clean and self._tls is not None:
                 try:
@@ -252,16 +281,25 @@ class Wire:
                 except ssl.SSLError:
                     pass  # it wants the peer's close_notify as well, or the handshake was never done
                 self._pump()
+        except CutReached:
+            raise
+        except OSError:
+            pass
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
 
     def _close_if_last(self) -> None:
         if self._users or self._ending is None or self._closed.is_set():
             return
-        if self._ending is Ending.RST:
+        reset = self._ending is Ending.RST
+        if not reset:
+            try:
+                self._finish_writing(clean=self._ending is Ending.CLEAN)
+            except CutReached as cut:
+                reset = cut.reset
+        if reset:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         else:
-            self._finish_writing(clean=self._ending is Ending.CLEAN)
             self._forget_unread()
         self._sock.close()
         self._waker.close()
