@@ -14,18 +14,27 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Iterator, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 import wssync
-from tests.processes import Argument, Program, ProgramFailed, cache_folder, free_port, run_command
+from tests.processes import Argument, Program, ProgramFailed, Settings, cache_folder, free_port, run_command
 
-__all__ = ["Judge", "find_judge"]
+__all__ = ["AGENT", "REPORT", "Judge", "find_judge"]
+
+AGENT = "wssync"
+"""What the judged is called in the report."""
+
+REPORT = "index.json"
+"""The file of the report that has the verdicts."""
 
 AUTOBAHN = "autobahntestsuite==25.10.1"
 VIRTUALENV = "virtualenv==20.15.1"
 
 INSTALLATION_LIMIT = 600
 """Seconds for each step of the installation; on two cores the longest, compiling, takes about 25."""
+
+EXAMINATION_LIMIT = 2400
+"""Seconds for all cases against a server; they take about ten minutes."""
 
 LAUNCHER = """\
 # `wstest` binds 0.0.0.0 whatever host the URL names; this binds the loopback interface alone.
@@ -43,13 +52,13 @@ FOREIGN = {"PYTHONPATH": None, "PYTHONHOME": None, "PYTHONWARNINGS": None}
 
 
 class Judge(NamedTuple):
-    """A fuzzing server that can be started: the interpreter that has it, and which of the two it is."""
+    """What judges clients (as a server) and servers (as a client): the interpreter that has it, and which it is."""
 
     name: str
     python: Path
 
     @property
-    def compression(self) -> Union[str, wssync.DeflateOptions]:
+    def client_compression(self) -> Union[str, wssync.DeflateOptions]:
         """What the client is to offer so that most cases are judged.
 
         kosoku 0.1.0 leaves out sections 2, 5 and 6 of family 13 for a client that does not offer
@@ -60,44 +69,62 @@ class Judge(NamedTuple):
         return wssync.DeflateOptions(client_no_context_takeover=True, threshold=0)
 
     @property
-    def unjudged(self) -> Tuple[str, ...]:
-        """The behaviours that say something of the judge, not of the client.
+    def server_compression(self) -> Union[str, wssync.DeflateOptions]:
+        """What the server is to agree to so that most cases are judged; see `unjudged`."""
+        return "deflate" if self.name == "wstest" else wssync.DeflateOptions(threshold=0)
 
-        kosoku 0.1.0 stumbles over its own text (ERROR) where the client sends a message of family 12 or 13 that would
-        not shrink without compression.
+    @property
+    def unjudged(self) -> Tuple[str, ...]:
+        """The behaviours that say something of the judge, not of the judged.
+
+        kosoku 0.1.0 stumbles over its own text (ERROR) where the other side sends a message of family 12 or 13 that
+        would not shrink without compression.
         """
         return () if self.name == "wstest" else ("ERROR", "UNIMPLEMENTED")
 
     def start(self, folder: Path, cases: Sequence[str], certificate: Optional[Path] = None) -> Program:
-        """The server as a program that writes its report into `folder`.
+        """The judge of clients as a program that listens, and writes its report into `folder` when it is asked to.
 
         `cases` are numbers or, with an asterisk, all numbers that begin so. With `certificate`, a PEM file of key and
         chain, it speaks TLS.
         """
         port = free_port()
-        if self.name == "kosoku":
-            chosen = [word for case in cases for word in ("-i", case)]
-            return Program(
-                [self.python, "-c", KOSOKU, "-m", "fuzzingserver", "-o", folder, *chosen, f"127.0.0.1:{port}"],
-                port=port,
-                folder=folder,
-            )
         specification = {
             "url": f"{'wss' if certificate else 'ws'}://127.0.0.1:{port}",
-            "outdir": str(folder),
-            "cases": list(cases),
-            "exclude-cases": [],
-            "exclude-agent-cases": {},
             **({"key": str(certificate), "cert": str(certificate)} if certificate else {}),
         }
+        command = self._command("fuzzingserver", folder, cases, f"127.0.0.1:{port}", specification)
+        return Program(command, port=port, folder=folder, environment=self._environment)
+
+    def examine(self, url: str, folder: Path, cases: Sequence[str]) -> str:
+        """Run `cases` against the server at `url`, and return the text of the report, which is left in `folder`.
+
+        ProgramFailed if the judge writes none. In it the server has the name of its header field `Server`.
+        """
+        command = self._command("fuzzingclient", folder, cases, url, {"servers": [{"url": url}]})
+        file = folder / REPORT
+        try:
+            run_command(command, seconds=EXAMINATION_LIMIT, folder=folder, environment=self._environment)
+        except ProgramFailed:
+            if not file.exists():  # else it is kosoku, whose exit status is a verdict as well
+                raise
+        return file.read_text(encoding="utf-8")
+
+    @property
+    def _environment(self) -> Settings:
+        return FOREIGN if self.name == "wstest" else None
+
+    def _command(
+        self, mode: str, folder: Path, cases: Sequence[str], address: str, specification: Mapping[str, object]
+    ) -> List[Argument]:
+        """How it is called; `specification` is what `wstest` is told about the other side, in a file."""
+        if self.name == "kosoku":
+            chosen = [word for case in cases for word in ("-i", case)]
+            return [self.python, "-c", KOSOKU, "-m", mode, "-o", folder, *chosen, address]
+        common = {"outdir": str(folder), "cases": list(cases), "exclude-cases": [], "exclude-agent-cases": {}}
         file = folder / "specification.json"
-        file.write_text(json.dumps(specification))
-        return Program(
-            [self.python, "-c", LAUNCHER, "-m", "fuzzingserver", "-s", file, "-u", "0"],
-            port=port,
-            folder=folder,
-            environment=FOREIGN,
-        )
+        file.write_text(json.dumps({**common, **specification}))
+        return [self.python, "-c", LAUNCHER, "-m", mode, "-s", file, "-u", "0"]
 
 
 def find_judge() -> Judge:

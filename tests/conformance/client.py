@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import ssl
+import tempfile
 import threading
-from typing import Optional, Union
+from pathlib import Path
+from typing import Optional, Sequence, Tuple, Union
 
 import wssync
+from tests.conformance.autobahn import AGENT, REPORT, Judge
+from tests.conformance.progress import Progress
+from tests.conformance.verdicts import Verdicts, parse_report
 
-__all__ = ["EchoClient"]
+__all__ = ["EchoClient", "judge_client"]
 
 CASE_LIMIT = 300.0
 """Seconds after which a case is cancelled: the slowest take about one minute on a slow machine, and one that hangs must
@@ -49,3 +54,38 @@ class EchoClient:
             pass
         finally:
             alarm.cancel()
+
+
+def judge_client(judge: Judge, folder: Path, cases: Sequence[str], tls: bool) -> Verdicts:
+    """Run `cases`, numbers or patterns, against the judge's server, which writes its report into `folder`."""
+    with tempfile.TemporaryDirectory() as secrets:
+        certificate, context = _certificate(Path(secrets)) if tls else (None, None)
+        client = EchoClient(compression=judge.client_compression, context=context)
+        with judge.start(folder, cases, certificate) as server:
+            _echo_all(client, f"{'wss' if tls else 'ws'}://127.0.0.1:{server.port}")
+            # The server writes it while, or shortly after, it answers that it did.
+            text = server.read_when_complete(folder / REPORT, ending="}")
+            if not text:
+                raise SystemExit(f"the server wrote no report; it said: {server.output[-1500:]}")
+    return parse_report(text)
+
+
+def _certificate(folder: Path) -> Tuple[Path, ssl.SSLContext]:
+    """A fresh certificate for the server, and the context of a client that trusts it alone."""
+    import trustme  # only this mode needs it
+
+    authority = trustme.CA()
+    file = folder / "server.pem"
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(context)
+    return file, context
+
+
+def _echo_all(client: EchoClient, base: str) -> None:
+    count = int(client.get_text(f"{base}/getCaseCount"))
+    progress = Progress(count)
+    for number in range(1, count + 1):
+        client.echo(f"{base}/runCase?case={number}&agent={AGENT}")
+        progress.step()
+    client.echo(f"{base}/updateReports?agent={AGENT}")

@@ -6,14 +6,15 @@ connection was closed.
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Collection, Dict, List, Tuple
+from typing import Collection, Dict, List, Sequence, Tuple
 
 from tests.runner import Counts
 
-__all__ = ["Verdict", "Verdicts", "compare", "dump", "parse_golden", "parse_report", "totals"]
+__all__ = ["Verdict", "Verdicts", "chosen", "compare", "dump", "parse_golden", "parse_report", "totals"]
 
 Verdict = Tuple[str, str]
 Verdicts = Dict[str, Verdict]
@@ -24,14 +25,24 @@ def _order(case: str) -> List[int]:
     return [int(part) for part in case.split(".")]
 
 
-def parse_report(text: str, agent: str) -> Verdicts:
-    """The verdicts on `agent` in the index.json that the fuzzing server writes."""
-    return {case: (found["behavior"], found["behaviorClose"]) for case, found in json.loads(text)[agent].items()}
+def parse_report(text: str) -> Verdicts:
+    """The verdicts in the index.json that the judge writes.
+
+    It sorts them by what the judged is called. There is one, but kosoku knows a server's name only where it came to
+    its answer, and calls it by its address elsewhere.
+    """
+    agents = json.loads(text).values()
+    return {case: (found["behavior"], found["behaviorClose"]) for cases in agents for case, found in cases.items()}
 
 
 def parse_golden(text: str) -> Verdicts:
     """The verdicts of the golden file."""
     return {case: (behaviour, closing) for case, (behaviour, closing) in json.loads(text).items()}
+
+
+def chosen(golden: Verdicts, cases: Sequence[str]) -> List[str]:
+    """Those of the cases in the golden file that `cases` asks for: numbers, or patterns with an asterisk."""
+    return [case for case in golden if any(fnmatch.fnmatchcase(case, pattern) for pattern in cases)]
 
 
 def dump(verdicts: Verdicts, file: Path) -> None:
@@ -46,8 +57,8 @@ def compare(
     """Compare the verdicts `found` on `count` cases: the counts, and a line for each case that differs.
 
     A case whose behaviour is one of `unjudged`, a judge's own weaknesses, is skipped, and so is one that no judge ever
-    judged (UNIMPLEMENTED in the golden file too). A case without a verdict failed: the client never came to it, or the
-    server never came to its end.
+    judged (UNIMPLEMENTED in the golden file too). A case without a verdict failed: one side never
+    came to it, or never to its end.
     """
     lines = []
     passed = skipped = 0

@@ -7,13 +7,13 @@ import unittest
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from tests.interop import cases, clients
+from tests.interop import cases, clients, servers, visits
 from tests.runner import Options, Result, load, report, run, watch
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """The command; its exit status."""
-    options = Options("tests.interop", "wssync against other people's servers.").parse_args(arguments)
+    options = Options("tests.interop", "wssync against other people's servers and clients.").parse_args(arguments)
     watch()
     result = run(load(options.names or _all(), options.patterns, Path()), options)
     for reason, tests in _skipped(result).items():
@@ -22,11 +22,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 
 def _all() -> List[str]:
-    """The test cases of `clients`, without the mixtures that it takes from `cases`."""
+    """The test cases of `clients` and `servers`, without the mixtures that they take from `cases` and `visits`."""
     return [
-        f"{clients.__name__}.{name}"
-        for name, value in vars(clients).items()
-        if isinstance(value, type) and issubclass(value, unittest.TestCase) and not hasattr(cases, name)
+        f"{module.__name__}.{name}"
+        for module, mixtures in ((clients, cases), (servers, visits))
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, unittest.TestCase) and not hasattr(mixtures, name)
     ]
 
 

@@ -23,6 +23,7 @@ from typing import Callable, Mapping, NamedTuple, Optional, Sequence
 from tests.processes import Argument, Program, ProgramFailed, cache_folder, free_port, run_command
 
 __all__ = [
+    "APPS",
     "Address",
     "Start",
     "aiohttp",
@@ -291,13 +292,13 @@ CHROMIUM_OPTIONS = (
 )
 
 
-def chromium(stack: ExitStack, secure: bool) -> Address:
+def chromium(stack: ExitStack, secure: bool, more_options: Sequence[str] = ()) -> Address:
     """The DevTools socket of a page of Chromium without a window; it has no TLS."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or _need_program("google-chrome")
     folder = _folder(stack)
     port = free_port()
     options = [f"--user-data-dir={folder / 'profile'}", f"--remote-debugging-port={port}"]
-    _run(stack, port, [program, *CHROMIUM_OPTIONS, *options, "about:blank"], folder=folder)
+    _run(stack, port, [program, *CHROMIUM_OPTIONS, *options, *more_options, "about:blank"], folder=folder)
     directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with directly.open(f"http://127.0.0.1:{port}/json/list", timeout=30) as answer:
         pages = json.load(answer)

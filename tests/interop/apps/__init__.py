@@ -1,1 +1,1 @@
-"""The servers' side of the interop tests, one file for each way of writing a server."""
+"""The other side of the interop tests: a file for each way of writing a server, and the page of a browser."""
