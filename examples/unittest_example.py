@@ -1,10 +1,9 @@
-"""Test a function that talks to a server, without one: `python unittest_example.py [URL]`."""
+"""Test a function that talks to a server, without one: `python unittest_example.py`."""
 
-import sys
 import unittest
 
 import wssync
-from wssync.testing import Server
+from wssync.testing import WebSocketTestCase
 
 
 def ask(url, question):
@@ -13,20 +12,18 @@ def ask(url, question):
         return task.receive(timeout=10)
 
 
-class AskTests(unittest.TestCase):
+class AskTests(WebSocketTestCase):
     """What `ask` does with a good answer, and without one."""
 
     def test_an_answer(self):
-        """Whatever we say, an echo server says it again."""
-        with Server() as server:
-            url = sys.argv[1] if len(sys.argv) > 1 else server.url
-            self.assertEqual(ask(url, "hello"), "hello")
+        """Whatever we say, the server says it again, unless it is told what to do."""
+        self.assertEqual(ask(self.server.url, "hello"), "hello")
 
     def test_a_server_that_is_going_away(self):
         """A Close instead of an answer is an error that carries its code."""
-        with Server(lambda connection: connection.close(1001, "bye")) as server:
-            self.assertRaisesRegex(wssync.ConnectionClosed, "1001", ask, server.url, "hello")
+        self.serve(lambda connection: connection.close(1001, "bye"))
+        self.assertRaisesRegex(wssync.ConnectionClosed, "1001", ask, self.server.url, "hello")
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    unittest.main()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
+import tempfile
+import textwrap
 import unittest
 from pathlib import Path
 from typing import List, Set
 
 import wssync
 from tests import architecture
-from tests.test_examples import OUTPUT, run
+from tests.test_examples import EXAMPLES, OUTPUT, run, takes_a_url
+from wssync import testing
 from wssync.cli.arguments import _talk_parser
 from wssync.executors import QueueExecutor, SerialExecutor
-from wssync.testing import Server
+from wssync.testing import Cassette, Server, echo, expect, script
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,20 +40,33 @@ def code_words(text: str) -> Set[str]:
     return {word for code in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"\w+", code)}
 
 
+PROGRAMS = ("hello", "handlers", "unittest_example")
+"""The examples that are shown whole, in this order."""
+
+
 class ProgramTests(unittest.TestCase):
     def test_the_programs_are_the_examples(self) -> None:
-        """The Python blocks are hello.py, handlers.py and unittest_example.py, to the letter."""
-        names = ("hello", "handlers", "unittest_example")
-        files = [(ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8") for name in names]
-        self.assertEqual(blocks("python"), files)
+        """The first Python blocks are examples to the letter."""
+        files = [(ROOT / "examples" / f"{name}.py").read_text(encoding="utf-8") for name in PROGRAMS]
+        self.assertEqual(blocks("python")[: len(PROGRAMS)], files)
 
     def test_the_programs_run(self) -> None:
-        """Each block runs against a server, and prints what its example prints."""
-        for name, block in zip(("hello", "handlers", "unittest_example"), blocks("python")):
+        """Each of them runs, against a server if it takes a URL, and prints what its example prints."""
+        for name, block in zip(PROGRAMS, blocks("python")):
             with self.subTest(name), Server() as server:
                 compile(block, "README.md", "exec")
                 path = ROOT / "examples" / f"{name}.py"
-                self.assertTrue(run(path, server.url).endswith(OUTPUT[name]))
+                arguments = [server.url] if takes_a_url(path) else []
+                self.assertTrue(run(path, *arguments).endswith(OUTPUT[name]))
+
+    def test_the_others_are_parts_of_the_examples(self) -> None:
+        """Each line, and its indentation; but for the one about pytest, which runs with the tests of the plugin."""
+        texts = [path.read_text(encoding="utf-8") for path in EXAMPLES]
+        for block in blocks("python")[len(PROGRAMS) :]:
+            if "import pytest" not in block:
+                wanted = [textwrap.indent(block, margin) for margin in ("", " " * 4, " " * 8)]
+                with self.subTest(block.splitlines()[0]):
+                    self.assertTrue([part for part in wanted for text in texts if part in text])
 
     def test_the_two_commands(self) -> None:
         """The first block shows how to try it and how to test it."""
@@ -117,3 +134,83 @@ class NameTests(unittest.TestCase):
         """Every file that is linked is there."""
         for target in re.findall(r"\]\(([^)#]+)\)", README):
             self.assertTrue((ROOT / target).exists(), target)
+
+
+ADDED_TO = {
+    testing.Server: object,
+    testing.ServerConnection: object,
+    testing.WebSocketTestCase: unittest.TestCase,
+    testing.FakeClock: object,
+    testing.Recorder: wssync.WebSocketDelegate,
+    testing.Event: tuple,
+    testing.Cassette: object,
+}
+"""A class of the kit -> the class whose names need no word here."""
+
+
+class TestingTests(unittest.TestCase):
+    chapter = section("Testing")
+
+    def test_every_public_name_is_there(self) -> None:
+        """Everything in `wssync.testing.__all__`, and the methods and properties that the classes of the kit add."""
+        names = set(testing.__all__).union(*(self.added(kind) for kind in ADDED_TO))
+        self.assertEqual(sorted(names - code_words(self.chapter)), [])
+
+    def test_each_table_has_what_its_module_has(self) -> None:
+        """The names on the left of the tables of handlers, openings and faults are all there are, and no other."""
+        from wssync.testing import authentication, faults, handlers, openings, tunnel
+
+        for title, modules in (
+            ("handlers", [handlers]),
+            ("openings", [openings, authentication, tunnel]),
+            ("faults", [faults]),
+        ):
+            with self.subTest(title):
+                public = {name for module in modules for name in module.__all__} & set(testing.__all__)
+                kinds = {name for name in public if name[0].isupper()}
+                self.assertEqual(self.calls(title), public - kinds)
+
+    def test_the_tables_of_classes_name_what_they_have(self) -> None:
+        """Nothing on the left that is no method or property."""
+        for kind in ADDED_TO:
+            if f"| `{kind.__name__}` |" in self.chapter:
+                self.assertEqual(self.calls(f"`{kind.__name__}`") - self.added(kind), set())
+
+    @staticmethod
+    def added(kind: type) -> Set[str]:
+        """The public names of a class that its base from elsewhere has not; also those that only an object has."""
+        names = set(dir(kind))
+        if kind is testing.ServerConnection:
+            with Server() as server, wssync.connect(server.url):
+                names = set(dir(server.connections[0]))
+        return {name for name in names if not name.startswith("_")} - set(dir(ADDED_TO[kind]))
+
+    def calls(self, title: str) -> Set[str]:
+        """The names in the first column of the table with that title, without their arguments."""
+        rows = self.chapter.partition(f"\n| {title} |")[2].partition("\n\n")[0].splitlines()[2:]
+        codes = re.findall(r"`([^`]+)`", "\n".join(row.split(" | ")[0] for row in rows))
+        self.assertTrue(codes, title)
+        return {re.sub(r"\(.*", "", code, flags=re.DOTALL) for code in codes}
+
+    def test_the_signatures_are_true(self) -> None:
+        """Those of the server and the cassette, as they are shown."""
+        for kind in (testing.Server, testing.Cassette):
+            found = re.search(rf"`{kind.__name__}(\([^`]+\))`", self.chapter)
+            assert found is not None
+            shown = [part.partition("=")[::2] for part in re.split(r", (?![^(]*\))", found[1][1:-1]) if part != "*"]
+            known = [
+                (each.name, "" if each.default is each.empty else getattr(each.default, "__name__", repr(each.default)))
+                for each in inspect.signature(kind).parameters.values()
+            ]
+            self.assertEqual([(name, value.replace('"', "'")) for name, value in shown], known)
+
+    def test_the_cassette_is_what_is_recorded(self) -> None:
+        """The file of the conversation that the text tells of, but for the address of the server."""
+        conversation = script([expect("hello"), "hello yourself", echo])
+        with Server(conversation) as server, tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "chat.json")
+            with Cassette(path, secrets=["token"]), wssync.connect(f"{server.url}chat?token=s3cret") as task:
+                task.send("hello")
+                self.assertEqual(task.receive(timeout=5), "hello yourself")
+            recorded = path.read_text(encoding="utf-8").replace(server.url, "wss://example.com/")
+        self.assertEqual(blocks("json"), [recorded])

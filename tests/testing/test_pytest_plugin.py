@@ -213,22 +213,34 @@ class CassetteTests(PluginTestCase):
         self.assertEqual(len(self.server.requests), 1)
 
     def test_a_mismatch_shows_both_sides(self) -> None:
-        """What was recorded and what came, besides the failure that it led to; a conversation that is not had at all is
-        a mismatch too."""
+        """What was recorded and what came, besides the failure that it led to, also in a fixture; a conversation that
+        is not had at all is a mismatch too."""
         text = """
             def test_greeting(websocket_cassette):
                 assert ask(URL, "{}") == "re: hello"
 
             def test_nothing(websocket_cassette):
                 assert {} or ask(URL, "hello")
+
+            @pytest.fixture
+            def greeting(websocket_cassette):
+                return ask(URL, "{}")
+
+            def test_of_a_fixture(greeting):
+                pass
             """
-        self.run_pytest(text.format("hello", 0), url=self.server.url)
-        found = self.run_pytest(text.format("hallo", 1), url=self.server.url)
-        expected = {"test_greeting": {"FAILED", "ERROR"}, "test_nothing": {"PASSED", "ERROR"}}
+        self.run_pytest(text.format("hello", 0, "good morning"), url=self.server.url)
+        found = self.run_pytest(text.format("hallo", 1, "good evening"), url=self.server.url)
+        expected = {
+            "test_greeting": {"FAILED", "ERROR"},
+            "test_nothing": {"PASSED", "ERROR"},
+            "test_of_a_fixture": {"ERROR"},
+        }
         self.assertEqual((found.reports, found.status), (expected, 1), found.output)
         self.assertRegex(found.output, r'recorded: \{"client": "hello"\}')
         self.assertRegex(found.output, r'came:     \{"client": "hallo"\}')
-        self.assertEqual(len(self.server.requests), 2)
+        self.assertRegex(found.output, r'came:     \{"client": "good evening"\}')
+        self.assertEqual(len(self.server.requests), 3)
 
     def test_recording_can_be_forbidden(self) -> None:
         """Then a missing file is an error, and nobody reaches the server."""
@@ -329,6 +341,23 @@ class CassetteTests(PluginTestCase):
         self.assertLessEqual({"test_each-a.json", "TestMore.test_each.json"}, set(names))
         for name in names:
             self.assertRegex(name, r"\A[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}\.json\Z")
+
+
+class ReadmeTests(PluginTestCase):
+    def test_the_module_that_is_shown(self) -> None:
+        """It passes, its cassette being the one that is shown, and with no network."""
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        (module,) = (
+            block
+            for block in re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+            if "pytest" in block
+        )
+        (cassette,) = re.findall(r"^```json\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+        path = self.folder / "cassettes" / "test_it" / "test_the_real_one.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(cassette, encoding="utf-8")
+        found = self.run_pytest(module, "--websocket-no-record")
+        self.assertEqual((found.status, len(found.reports)), (0, 3), found.output)
 
 
 class InstalledTests(PluginTestCase):

@@ -19,38 +19,55 @@ answer to the request (`refuse`, `redirect`, `basic`, `proxy`). So they go toget
 - `Cassette`: a conversation with a real server, recorded once and replayed without a network.
 - For pytest, the fixtures `websocket_server` and `websocket_cassette`; see `wssync.testing.pytest_plugin`.
 
-Nothing of `wssync` but its command line imports this package by itself.
+Nothing of `wssync` but its command line imports this package by itself, and a part of the kit is imported when its
+first name is used: every run of pytest imports this package, with the plugin, and few of them have a WebSocket in them.
 """
 
 from __future__ import annotations
 
-from .authentication import basic, digest, either
-from .case import WebSocketTestCase
-from .cassette import Cassette, CassetteError, CassetteMismatch
-from .clock import FakeClock
-from .connection import ServerConnection
-from .faults import (
-    byte_by_byte,
-    cut_after,
-    delay_pongs,
-    drop,
-    garbage,
-    half_a_head,
-    hold_pongs,
-    ignore_close,
-    in_pieces,
-    raw,
-    reset,
-    silent,
-    split_at,
-    stop_reading,
-    wrong_accept_key,
-)
-from .handlers import Handler, Step, echo, expect, in_turn, script
-from .openings import at, inform, redirect, refuse, require_cookies, require_headers, set_cookies
-from .recorder import Event, Recorder
-from .server import Server
-from .tunnel import proxy
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .authentication import basic, digest, either
+    from .case import WebSocketTestCase
+    from .cassette import Cassette, CassetteError, CassetteMismatch
+    from .clock import FakeClock
+    from .connection import ServerConnection
+    from .faults import (
+        byte_by_byte,
+        cut_after,
+        delay_pongs,
+        drop,
+        garbage,
+        half_a_head,
+        hold_pongs,
+        ignore_close,
+        in_pieces,
+        raw,
+        reset,
+        silent,
+        split_at,
+        stop_reading,
+        wrong_accept_key,
+    )
+    from .handlers import Handler, Step, echo, expect, in_turn, script
+    from .openings import at, inform, redirect, refuse, require_cookies, require_headers, set_cookies
+    from .recorder import Event, Recorder
+    from .server import Server
+    from .tunnel import proxy
+else:  # checkers would take every name for one that __getattr__ knows
+
+    def __getattr__(name):
+        for module, names in _HOMES.items():
+            if name in names.split():
+                globals()[name] = value = getattr(importlib.import_module(f".{module}", __name__), name)
+                return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__():
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "Cassette",
@@ -95,3 +112,19 @@ __all__ = [
     "stop_reading",
     "wrong_accept_key",
 ]
+
+_HOMES = {
+    "authentication": "basic digest either",
+    "case": "WebSocketTestCase",
+    "cassette": "Cassette CassetteError CassetteMismatch",
+    "clock": "FakeClock",
+    "connection": "ServerConnection",
+    "faults": "byte_by_byte cut_after delay_pongs drop garbage half_a_head hold_pongs ignore_close in_pieces raw reset "
+    "silent split_at stop_reading wrong_accept_key",
+    "handlers": "Handler Step echo expect in_turn script",
+    "openings": "at inform redirect refuse require_cookies require_headers set_cookies",
+    "recorder": "Event Recorder",
+    "server": "Server",
+    "tunnel": "proxy",
+}
+"""Module -> the public names that it has; the same as above, for those who run and do not check."""
