@@ -91,6 +91,29 @@ NO_TEST_MODULE: Dict[str, str] = {
 }
 """Module -> why it has no test module of its own."""
 
+SERVERS = ("create_server.", "start_server.", "start_unix_server.", "socketserver.", "http.server.")
+"""What makes a socket that listens, besides its method `listen`; the dot stands for all that is in a module."""
+
+SERVER_ROLE = (
+    "SERVER",
+    "ServerAccepted",
+    "ServerRefused",
+    "format_response",
+    "parse_request_head",
+    "wssync.protocol.handshake.answer",
+)
+"""What of `wssync.protocol` is for servers alone."""
+
+MAY_SERVE: Dict[str, str] = {
+    "engine.support": "the other end of a stream in memory: the engine without any socket",
+    "engine.test_outbox": "inflates, as a server does, what the outbox has compressed",
+    "interop": "the servers and clients of others",
+    "protocol": "both roles of the protocol are what is tested there",
+    "testing": "tries the shipped server, and what it is made of, by itself",
+    "transport": "sockets below WebSocket, where a listening one is half of a pair",
+}
+"""Package or module of tests/ -> why it may do without `wssync.testing.Server`."""
+
 FunctionNode = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 Definition = Union[ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef]
 
@@ -251,6 +274,21 @@ def engine_clock(name: str, text: str) -> List[str]:
 def sleeping(name: str, text: str) -> List[str]:
     """No test sleeps: it waits for what it waits for."""
     return [f"{name}:{line}: sleeps" for line, word in _names(text) if word in ("time.sleep", "asyncio.sleep")]
+
+
+def own_servers(name: str, text: str) -> Tuple[List[str], Set[str]]:
+    """Findings on test modules that listen, or play the server's part, by themselves, and the exceptions used.
+
+    What stands for a WebSocket server in a test is `wssync.testing.Server`, with a fault where one is needed: it is
+    what users have, so this suite is its first user.
+    """
+    nodes = ast.walk(ast.parse(text))
+    found = [(node.lineno, "listen") for node in nodes if isinstance(node, ast.Attribute) and node.attr == "listen"]
+    found += [(line, word) for line, word in _names(text) if word in SERVER_ROLE or f"{word}.".startswith(SERVERS)]
+    excuses = {place for place in MAY_SERVE if name == place or name.startswith(f"{place}.")}
+    if found and excuses:
+        return [], excuses
+    return [f"{name}:{line}: names {word}; wssync.testing has a server" for line, word in sorted(set(found))], set()
 
 
 # Budgets

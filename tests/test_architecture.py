@@ -441,3 +441,58 @@ class SleepTests(ArchitectureTestCase):
         for module in TESTS:
             with self.subTest(module.name):
                 self.assertNoFindings(house.sleeping(module.name, module.text))
+
+
+class OwnServerTests(ArchitectureTestCase):
+    def findings(self, text: str, name: str = "test_x") -> List[str]:
+        return house.own_servers(name, text)[0]
+
+    def test_a_listening_socket_is_found(self) -> None:
+        """Made by the socket module or by those that build on it, however they are imported."""
+        for text in (
+            "with socket.create_server(address) as listener: pass",
+            "from socket import create_server",
+            "self.listener.listen()",
+            "import socketserver",
+            "from http.server import HTTPServer",
+            "from http import server",
+            "await asyncio.start_server(f)",
+        ):
+            with self.subTest(text):
+                self.assertIn("wssync.testing has a server", self.findings(text)[0])
+
+    def test_the_servers_part_is_found(self) -> None:
+        """What of the protocol only a server needs: its role, its half of the handshake."""
+        for text in (
+            "Encoder(Role.SERVER)",
+            "frames.Role.SERVER",
+            "from wssync.protocol.handshake import answer",
+            "from wssync.protocol.http1 import parse_request_head",
+        ):
+            with self.subTest(text):
+                self.assertIn("wssync.testing has a server", self.findings(text)[0])
+
+    def test_the_shipped_server_is_none(self) -> None:
+        """Nor is anything that only has such a name."""
+        self.assertNoFindings(self.findings("with Server(opening=refuse(403)) as server: server.refuse_connections()"))
+        self.assertNoFindings(
+            self.findings("def listen(c): answer = c.receive()\nself.serve(listen)\nrole = Role.CLIENT")
+        )
+
+    def test_an_exception_is_reported_as_used(self) -> None:
+        """An entry of the table excuses a module, or a package with all that is in it, and no other."""
+        with mock.patch.dict(house.MAY_SERVE, {"a.b": "a reason"}, clear=True):
+            for name in ("a.b", "a.b.test_c"):
+                self.assertEqual(house.own_servers(name, "import socketserver"), ([], {"a.b"}))
+                self.assertEqual(house.own_servers(name, "import socket"), ([], set()))
+            self.assertFinds(self.findings("import socketserver", "a.bc"), "^a.bc:1: names socketserver")
+
+    def test_the_tests(self) -> None:
+        """The suite has one server, the one that is shipped, and every exception of the table is needed."""
+        used: Set[str] = set()
+        for module in TESTS:
+            with self.subTest(module.name):
+                findings, excused = house.own_servers(module.name, module.text)
+                used |= excused
+                self.assertNoFindings(findings)
+        self.assertEqual(used, set(house.MAY_SERVE), "exceptions that nothing needs")

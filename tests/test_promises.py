@@ -18,7 +18,8 @@ from typing import Any, Callable, List, Optional
 import wssync
 from tests.stress.notes import Call, Notes
 from tests.stress.schedules import run_schedules
-from tests.tasks import PATIENCE, Box, OnlineTestCase, needs_trustme, send_all
+from tests.tasks import PATIENCE, OnlineTestCase, needs_trustme
+from wssync.testing import Recorder, script
 
 SCHEDULES = 900
 SCHEDULES_OVER_TLS = 100
@@ -48,75 +49,73 @@ class PromiseTests(OnlineTestCase):
 
     def test_1_every_handler_is_called_exactly_once(self) -> None:
         """With success or with the error that ended the task: rules 109 and 141."""
-        task = self.connect(self.serve())
-        boxes = [Box() for _ in range(60)]
+        told = Recorder()
+        task = self.connect(delegate=told)
+        handlers = [f"{kind} {number}" for number in range(20) for kind in ("sent", "received", "ponged")]
         for number in range(20):
-            task.send("x", boxes[3 * number])
-            task.receive(boxes[3 * number + 1])
-            task.send_ping(boxes[3 * number + 2])
+            task.send("x", told.handler(f"sent {number}"))
+            task.receive(told.handler(f"received {number}"))
+            task.send_ping(told.handler(f"ponged {number}"))
         task.cancel()
-        for box in boxes:
-            box.wait()
-        self.end(task)
-        self.assertEqual([len(box.values) for box in boxes], [1] * 60)
+        told.wait_for("session_did_become_invalid")
+        called = [event.name for event in told.events]
+        self.assertEqual([called.count(name) for name in handlers], [1] * 60)
 
     def test_2_handlers_run_on_the_executor(self) -> None:
         """Rules 181 and 187: on its thread, after the call has returned, with no lock held."""
-        task = self.connect(self.serve())
-        box, registered = Box(), threading.Event()
+        task, told, registered = self.connect(), Recorder(), threading.Event()
 
         def handle(error: object) -> None:
-            box((registered.wait(PATIENCE), task._connection.mutex.locked()))
+            told.handler("sent")(registered.wait(PATIENCE), task._connection.mutex.locked())
 
         task.send("x", handle)
         registered.set()
-        self.assertEqual(box.one(), (True, False))
-        self.assertTrue(box.threads[0].startswith("wssync-session-"))
+        self.assertTrue(told.assert_next("sent", True, False).thread.startswith("wssync-session-"))
 
     def test_4_receives_are_first_come_first_served(self) -> None:
         """Rule 124: each gets the message of its place."""
         task, peer = self.pair()
-        boxes = [Box() for _ in range(10)]
-        for box in boxes:
-            task.receive(box)
+        told = Recorder()
+        for number in range(10):
+            task.receive(told.handler(f"received {number}"))
         for number in range(10):
             peer.send(str(number))
-        self.assertEqual([box.one().get() for box in boxes], [str(number) for number in range(10)])
+        for number in range(10):
+            told.assert_next(f"received {number}", str(number))
 
     def test_5_a_handler_given_after_the_end(self) -> None:
         """An unread message for a receive, the error for everything else, once."""
         task, peer = self.pair()
         peer.send("one")
         peer.send("two")
-        self.assertEqual(task.receive(timeout=PATIENCE), "one")
+        self.assertReceives(task, "one")
         peer.drop()
-        task.wait_until_closed(PATIENCE)
-        received, failed, sent = Box(), Box(), Box()
-        task.receive(received)
-        task.receive(failed)
-        task.send("x", sent)
-        self.assertEqual(received.one().message, "two")
-        self.assertIs(failed.one().error, task.error)
-        self.assertIs(sent.one(), task.error)
+        self.assertClosed(task)
+        told = Recorder()
+        task.receive(told.handler("received"))
+        task.receive(told.handler("failed"))
+        task.send("x", told.handler("sent"))
+        told.assert_next("received", "two")
+        told.assert_next("failed", task.error)
+        told.assert_next("sent", task.error)
 
     def test_6_an_exception_in_a_handler_is_logged(self) -> None:
         """Rule 178: with its traceback, on the logger `wssync`; the task goes on."""
-        task = self.connect(self.serve())
-        done = Box()
+        task, told = self.connect(), Recorder()
         with self.assertLogs("wssync", "ERROR") as logs:
             task.receive(lambda result: 1 // 0)
-            task.receive(done)
+            task.receive(told.handler("received"))
             task.send("one")
             task.send("two")
-            self.assertEqual(done.one().get(), "two")
+            told.assert_next("received", "two")
         self.assertIn("ZeroDivisionError", logs.output[0])
         self.assertIn("Traceback", logs.output[0])
 
     def test_8_what_arrived_whole_comes_before_the_error(self) -> None:
         """Rule 131: a hundred messages and a Close in one piece."""
-        server = self.serve(lambda connection: send_all(connection, map(str, range(100))))
-        task = self.connect(server, max_queue=None)
-        task.wait_until_closed(PATIENCE)
+        self.serve(script(map(str, range(100))))
+        task = self.connect(max_queue=None)
+        self.assertClosed(task)
         self.assertEqual(list(task), [str(number) for number in range(100)])
 
 

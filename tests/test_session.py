@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import gc
 import threading
-import unittest.mock
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, List, Optional
+from unittest import mock
 
 import wssync
-from tests.tasks import PATIENCE, Box, InlineExecutor, OnlineTestCase, Recorder, Running, needs_trustme
+from tests.tasks import PATIENCE, InlineExecutor, OnlineTestCase, RefusingExecutor, Running, names, needs_trustme
 from wssync import SessionConfiguration, TaskState
 from wssync.executors import QueueExecutor, SerialExecutor
 from wssync.session import Session, _shared_session
-from wssync.testing import Server, ServerConnection
-from wssync.transport.tls import make_context
+from wssync.testing import Recorder, ServerConnection, at, refuse, silent
 
 
 class MakingTests(OnlineTestCase):
@@ -39,10 +38,10 @@ class MakingTests(OnlineTestCase):
         session = self.session()
         executor = session.executor
         assert isinstance(executor, SerialExecutor)
-        with session.websocket_task(self.serve().url) as task:
+        with session.websocket_task(self.server.url) as task:
             task.resume()
             task.send("x")
-            self.assertEqual(task.receive(timeout=PATIENCE), "x")
+            self.assertReceives(task, "x")
             self.assertIsNone(executor._thread)
             task.receive(lambda result: None)
             self.assertIsNotNone(executor._thread)
@@ -71,17 +70,15 @@ class MakingTests(OnlineTestCase):
         session = Session.shared()
         self.addCleanup(session._own_executor.shutdown)  # type: ignore[union-attr]
         self.assertIs(Session.shared(), session)
-        server = self.serve()
         session.invalidate_and_cancel()
         session.finish_tasks_and_invalidate()
         with session:
             pass
-        task = session.websocket_task(server.url)
-        box = Box()
-        task.receive(box)
+        task, told = session.websocket_task(self.server.url), Recorder()
+        task.receive(told.handler("received"))
         task.resume()
         task.send("x")
-        self.assertEqual(box.one().get(), "x")
+        told.assert_next("received", "x")
         session.invalidate_and_cancel()
         self.assertIs(task.state, TaskState.RUNNING)
         task.close()
@@ -109,7 +106,7 @@ class TaskMakingTests(OnlineTestCase):
         """Rules 4 to 6: one header in that order, or none; duplicates, non-tokens and a `str` are refused."""
         server = self.serve(protocols=("b",))
         for protocols, expected in ((["a", "b"], "a, b"), ([], None), (("b",), "b")):
-            self.connect(server, protocols)
+            self.connect(protocols=protocols)
             self.assertEqual(server.requests[-1].headers.get("Sec-WebSocket-Protocol"), expected)
         session = self.session()
         for wrong, error in ((["a", "a"], ValueError), (["a b"], ValueError), ("chat", TypeError)):
@@ -137,15 +134,11 @@ class TaskMakingTests(OnlineTestCase):
 
     def test_headers_of_the_configuration(self) -> None:
         """Rules 30, 32 and 33: the request's own win; User-Agent by default, Origin when asked for."""
-        server = self.serve()
-        configuration = self.configuration(
-            http_additional_headers={"X-A": "session", "X-B": "session"}, origin="http://o"
-        )
-        request = wssync.Request(server.url, headers={"x-a": "request"})
-        task = self.session(configuration).websocket_task(request)
+        session = self.session(http_additional_headers={"X-A": "session", "X-B": "session"}, origin="http://o")
+        task = session.websocket_task(wssync.Request(self.server.url, headers={"x-a": "request"}))
         task.resume()
         task.wait_until_open(PATIENCE)
-        headers = server.requests[0].headers
+        headers = self.server.requests[0].headers
         found = {name: headers.get_all(name) for name in ("X-A", "X-B", "Origin", "User-Agent")}
         self.assertEqual(
             found, {"X-A": ["request"], "X-B": ["session"], "Origin": ["http://o"], "User-Agent": ["wssync"]}
@@ -174,8 +167,7 @@ class TaskMakingTests(OnlineTestCase):
     def test_tasks_are_those_that_have_not_completed(self) -> None:
         """In the order in which they were made."""
         session = self.session()
-        server = self.serve()
-        tasks = [session.websocket_task(server.url) for _ in range(3)]
+        tasks = [session.websocket_task(self.server.url) for _ in range(3)]
         tasks[1].resume()
         self.assertEqual(session.tasks, tasks)
         tasks[1].wait_until_open(PATIENCE)
@@ -201,13 +193,9 @@ class TaskMakingTests(OnlineTestCase):
             number = int(connection.request.target[1:])
             entered[number].set()
             leave[number].wait(PATIENCE)
-            if number:
-                connection.accept()
-            else:
-                connection.respond(500)
 
-        server = self.serve(opening=opening)
-        session = self.session(self.configuration(http_maximum_connections_per_host=1))
+        server = self.serve(opening=[opening, at("/0", refuse(500))])
+        session = self.session(http_maximum_connections_per_host=1)
         tasks = [session.websocket_task(f"{server.url}{number}") for number in range(3)]
         for task in tasks:
             task.resume()
@@ -226,45 +214,57 @@ class InvalidationTests(OnlineTestCase):
         """Rules 212, 213 and 216: once, with None, on the executor; then delegate and thread are let go."""
         for method in ("finish_tasks_and_invalidate", "invalidate_and_cancel"):
             with self.subTest(method):
-                delegate = Recorder()
-                session = Session(delegate=delegate)
+                invalid: List[object] = []
+
+                class Delegate:
+                    @staticmethod
+                    def session_did_become_invalid(session: object, error: object, told: Any = invalid) -> None:
+                        told.append(session)
+
+                told = Recorder(Delegate)
+                session = Session(delegate=told)
                 for _ in range(3):
                     getattr(session, method)()
-                self.assertEqual(delegate.wait_for("session_did_become_invalid"), [(session, None)])
+                event = told.assert_next("session_did_become_invalid", None)
                 self.assertTrue(session._gone.wait(PATIENCE))
                 self.assertIsNone(session.delegate)
-                self.assertEqual(delegate.names, ["session_did_become_invalid"])
-                self.assertTrue(delegate.threads[0].startswith("wssync-session-"))
+                told.assert_exhausted()
+                self.assertEqual(invalid, [session])
+                self.assertTrue(event.thread.startswith("wssync-session-"))
 
     def test_open_tasks_go_on(self) -> None:
         """Rule 212: `finish_tasks_and_invalidate` returns at once, the last message comes after the last task."""
         delegate = Recorder()
         session = self.session(delegate=delegate)
-        server = self.serve()
-        running, fresh = session.websocket_task(server.url), session.websocket_task(server.url)
+        running, fresh = session.websocket_task(self.server.url), session.websocket_task(self.server.url)
         running.resume()
         running.wait_until_open(PATIENCE)
         session.finish_tasks_and_invalidate()
         running.send("x")
-        self.assertEqual(running.receive(timeout=PATIENCE), "x")
+        self.assertReceives(running, "x")
         running.close()
         fresh.resume()
         fresh.wait_until_open(PATIENCE)
         fresh.close()
         delegate.wait_for("session_did_become_invalid")
-        self.assertEqual(delegate.names, ["did_open", "did_close", "did_complete"] * 2 + ["session_did_become_invalid"])
+        one = ["did_open", "did_close", "did_complete"]
+        self.assertEqual(names(delegate), [*one, *one, "session_did_become_invalid"])
 
     def test_a_task_that_is_never_resumed_holds_it_no_longer_than_it_lives(self) -> None:
         """Dropping the last one lets the session end."""
-        delegate = Recorder()
-        session = self.session(delegate=delegate)
+        over = threading.Event()
+
+        class Delegate(wssync.WebSocketDelegate):
+            def session_did_become_invalid(self, session: object, error: object) -> None:
+                over.set()
+
+        session = self.session(delegate=Delegate())
         task: Optional[wssync.WebSocketTask] = session.websocket_task("ws://h/")
         session.finish_tasks_and_invalidate()
-        self.assertEqual(delegate.names, [])
+        self.assertFalse(over.is_set())
         self.assertEqual(session.tasks, [task])
-        delegate.created.clear()
         del task
-        delegate.wait_for("session_did_become_invalid")
+        self.assertTrue(over.wait(PATIENCE))
 
     def test_a_dropped_task_of_a_valid_session_changes_nothing(self) -> None:
         """Nor does one that outlives its session."""
@@ -283,75 +283,75 @@ class InvalidationTests(OnlineTestCase):
         """Rules 186, 214, 217 and 218: each completes with Cancelled, `did_complete` before the last message."""
         delegate = Recorder()
         session = self.session(delegate=delegate)
-        server = self.serve()
-        tasks = [session.websocket_task(server.url) for _ in range(3)]
-        box = Box()
+        tasks = [session.websocket_task(self.server.url) for _ in range(3)]
+        received = Recorder()
         for task in tasks[:2]:
-            task.receive(box)
+            task.receive(received.handler("received"))
             task.resume()
             task.wait_until_open(PATIENCE)
         session.invalidate_and_cancel()
         delegate.wait_for("session_did_become_invalid")
         self.assertEqual(session.tasks, [])
-        names = [name for name in delegate.names if name != "did_open"]
-        self.assertEqual(names, ["did_complete"] * 3 + ["session_did_become_invalid"])
+        told = [name for name in names(delegate) if name != "did_open"]
+        self.assertEqual(told, ["did_complete"] * 3 + ["session_did_become_invalid"])
         for task in tasks:
             self.assertIsInstance(task.error, wssync.Cancelled)
-            self.assertEqual(task.error and task.error.url, server.url)
-        self.assertTrue(all(isinstance(result.error, wssync.Cancelled) for result in box.wait(2)))
+            self.assertEqual(task.error and task.error.url, self.server.url)
+        errors = [event.arguments[0] for event in received.wait_for("received", 2)]
+        self.assertEqual(set(errors), {task.error for task in tasks[:2]})
 
     def test_resuming_a_left_over_task(self) -> None:
         """Rule 219: it has completed as cancelled; nothing is sent."""
         session = self.session()
-        server = self.serve()
-        task = session.websocket_task(server.url)
+        task = session.websocket_task(self.server.url)
         session.invalidate_and_cancel()
         task.resume()
-        self.assertEnded(task)
-        self.assertEqual(server.requests, [])
+        self.assertIs(task.state, TaskState.COMPLETED)
+        self.assertIsInstance(task.error, wssync.Cancelled)
+        self.assertEqual(self.server.requests, [])
 
     def test_leaving_the_block(self) -> None:
         """It cancels and waits for the connections' threads and its own; the tasks have ended."""
-        server = self.serve()
-        with Session(self.configuration()) as session:
-            task = session.websocket_task(server.url)
+        told = Recorder()
+        with Session() as session:
+            task = session.websocket_task(self.server.url)
             task.resume()
             task.wait_until_open(PATIENCE)
-            box = Box()
-            task.receive(box)
+            task.receive(told.handler("received"))
             threads = [task._connection.thread]
             session._executor.submit(lambda: threads.append(threading.current_thread()))
         self.assertFalse([thread for thread in threads if thread is not None and thread.is_alive()])
         self.assertEqual(len(threads), 2)
-        self.assertIsInstance(box.values[0].error, wssync.Cancelled)
+        self.assertEqual([event.arguments for event in told.events], [(task.error,)])
+        self.assertIsInstance(task.error, wssync.Cancelled)
 
     def test_leaving_it_on_its_own_executor(self) -> None:
         """A handler may leave the block: it does not wait for itself."""
         session = self.session()
         task = session.websocket_task("ws://127.0.0.1:9/")
-        left = Box()
+        told = Recorder()
 
         def leave(error: object) -> None:
             with session:
                 pass
-            left("left")
+            told.handler("left")()
 
         task.send("x", leave)
         task.cancel()
-        self.assertEqual(left.one(), "left")
+        told.assert_next("left")
 
     def test_it_never_waits_for_a_users_executor(self) -> None:
         """A queue that nobody runs does not hold it up."""
-        executor = QueueExecutor()
+        executor, told = QueueExecutor(), Recorder()
         with Session(executor=executor) as session:
             task = session.websocket_task("ws://127.0.0.1:9/")
-            box = Box()
-            task.send("x", box)
+            task.send("x", told.handler("sent"))
             task.cancel()
-        self.assertEqual(box.values, [])
+        told.assert_exhausted()
         while executor.run_pending():
             pass
-        self.assertIsInstance(box.values[0], wssync.Cancelled)
+        told.assert_next("sent", task.error)
+        self.assertIsInstance(task.error, wssync.Cancelled)
 
     def test_handlers_given_after_the_session_has_ended(self) -> None:
         """Promise 5: they are called all the same, once, on its executor."""
@@ -360,18 +360,20 @@ class InvalidationTests(OnlineTestCase):
         task.cancel()
         session.invalidate_and_cancel()
         self.assertTrue(session._gone.wait(PATIENCE))
-        box = Box()
+        told = Recorder()
         for _ in range(3):
-            task.send("x", box)
-        self.assertEqual(box.wait(3), [task.error] * 3)
-        self.assertTrue(box.threads[0].startswith("wssync-session-"))
+            task.send("x", told.handler("sent"))
+        for _ in range(3):
+            event = told.assert_next("sent", task.error)
+            self.assertTrue(event.thread.startswith("wssync-session-"))
+        told.assert_exhausted()
 
     def test_session_and_tasks_are_freed_at_once(self) -> None:
         """No cycle holds a session that has ended."""
         gc.collect()
         gc.disable()
         self.addCleanup(gc.enable)
-        with Session(self.configuration(), delegate=Recorder()) as session:
+        with Session(delegate=wssync.WebSocketDelegate()) as session:
             task = session.websocket_task("ws://127.0.0.1:9/")
             task.cancel()
         gone: List[Any] = [weakref.ref(session), weakref.ref(task), weakref.ref(session.executor)]
@@ -382,11 +384,10 @@ class InvalidationTests(OnlineTestCase):
 class ResetAndFlushTests(OnlineTestCase):
     def test_handlers_run_on_the_executor(self) -> None:
         """Rule 221: open tasks are untouched, the handler is optional, both return at once."""
-        session = self.session()
+        session, told = self.session(), Recorder()
         for method in (session.reset, session.flush):
-            box = Box()
-            method(lambda box=box: box(threading.current_thread().name))  # type: ignore[misc]
-            self.assertTrue(box.one().startswith("wssync-session-"))
+            method(told.handler("done"))
+            self.assertTrue(told.assert_next("done").thread.startswith("wssync-session-"))
             method()
             with self.assertRaises(TypeError):
                 method(5)  # type: ignore[arg-type]
@@ -409,12 +410,14 @@ class ExecutorTests(OnlineTestCase):
                     self._talk(executor)
 
     def _talk(self, executor: Any) -> None:
-        task = self.connect(self.serve(), executor=executor)
-        order, busy, overlaps, done = [], threading.Lock(), Box(), threading.Event()
+        task = self.connect(executor=executor)
+        order: List[int] = []
+        overlaps: List[int] = []
+        busy, done = threading.Lock(), threading.Event()
 
         def handle(number: int) -> None:
             if not busy.acquire(False):
-                overlaps(number)
+                overlaps.append(number)
                 return
             order.append(number)
             if number == 399:
@@ -428,16 +431,11 @@ class ExecutorTests(OnlineTestCase):
         self.assertTrue(done.wait(PATIENCE))
         self.assertEqual([number for number in order if number % 2], list(range(1, 400, 2)))
         self.assertEqual([number for number in order if not number % 2], list(range(0, 400, 2)))
-        self.assertEqual(overlaps.values, [])
+        self.assertEqual(overlaps, [])
 
     def test_one_that_refuses(self) -> None:
         """The task is cancelled, blocking callers are released, what was lost is logged once with its number."""
-
-        class Refusing:
-            def submit(self, fn: object, /, *args: object) -> None:
-                raise RuntimeError("shut down")
-
-        task, _ = self.pair(executor=Refusing())
+        task, _ = self.pair(executor=RefusingExecutor())
         blocked = Running(task.receive)
         with self.assertLogs("wssync", "ERROR") as logs:
             task.send("x", lambda error: None)
@@ -481,14 +479,14 @@ class ConnectTests(OnlineTestCase):
 
     def test_without_anything(self) -> None:
         """A URL is enough."""
-        with wssync.connect(self.serve().url) as task:
+        with wssync.connect(self.server.url) as task:
             task.send("x")
-            self.assertEqual(task.receive(timeout=PATIENCE), "x")
+            self.assertReceives(task, "x")
             self.assertEqual(task._plan.configuration, SessionConfiguration.ephemeral())
 
     def test_it_raises_why_it_did_not_open(self) -> None:
         """HandshakeError, InvalidURL, TypeError."""
-        server = self.serve(opening=lambda connection: connection.respond(503))
+        server = self.serve(opening=refuse(503))
         with self.assertRaises(wssync.HandshakeError) as caught:
             wssync.connect(server.url)
         self.assertEqual(getattr(caught.exception.response, "status_code", None), 503)
@@ -499,40 +497,36 @@ class ConnectTests(OnlineTestCase):
         with self.assertRaises(ValueError):
             wssync.connect("ws://h/", headers={"Host": "other"})
 
-    def _silent(self) -> Server:
-        return self.serve(opening=lambda connection: connection.receive_raw(1))
-
     def test_its_timeout(self) -> None:
         """Wall-clock seconds, then TimedOut; nothing is left behind."""
-        url = self._silent().url
+        url = self.serve(opening=silent).url
         with self.assertRaises(wssync.TimedOut) as caught:
             wssync.connect(url, timeout=0.01)
         self.assertEqual((caught.exception.url, caught.exception.url_error_code), (url, -1001))
 
     def test_the_timer_of_the_configuration(self) -> None:
         """The task's own TimedOut comes through as it is."""
-        configuration = self.configuration(timeout_interval_for_request=0.01)
+        self.serve(opening=silent)
         with self.assertRaises(wssync.TimedOut) as caught:
-            wssync.connect(self._silent().url, configuration=configuration)
+            self.connect(timeout_interval_for_request=0.01)
         self.assertIsNot(type(caught.exception.__cause__), TimeoutError)
 
     def test_an_interrupt(self) -> None:
         """Ctrl-C while it opens cancels the attempt."""
         with (
-            unittest.mock.patch("wssync.task.wait_within", side_effect=KeyboardInterrupt),
+            mock.patch("wssync.task.wait_within", side_effect=KeyboardInterrupt),
             self.assertRaises(KeyboardInterrupt),
         ):
-            wssync.connect(self._silent().url)
+            wssync.connect(self.serve(opening=silent).url)
 
     @needs_trustme
     def test_over_tls(self) -> None:
         """wss: with the caller's context, or by the system's roots, which do not know this server."""
+        session = self.session()  # made before the server: it does not know that either
         server = self.serve(tls=True)
-        context = make_context(cafile=server.ca_file)
-        task = self.connect(server, ssl_context=context)
+        task = self.connect(ssl_context=server.client_ssl_context)
         task.send("x")
-        self.assertEqual(task.receive(timeout=PATIENCE), "x")
-        session = self.session()
+        self.assertReceives(task, "x")
         for _ in range(2):
             stranger = session.websocket_task(server.url)
             stranger.resume()

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import copy
 import datetime
-import socket
 import threading
 import unittest
 import unittest.mock
-from typing import Any
+from typing import Any, List, Optional
 
 import wssync
-from tests.tasks import PATIENCE, Box, OnlineTestCase, Recorder, Running
+from tests.tasks import PATIENCE, OnlineTestCase, Running, names
 from wssync import TaskState
-from wssync.testing import ServerConnection
+from wssync.testing import Recorder, ServerConnection, silent
 
 
 class AttributeTests(OnlineTestCase):
@@ -35,12 +34,11 @@ class AttributeTests(OnlineTestCase):
 
     def test_counts_and_progress_of_a_task(self) -> None:
         """Payload bytes both ways, before compression; the total is -1 until the end, expectations are -1."""
-        task = self.connect(self.serve())
+        task = self.connect()
         progress = task.progress
-        task.send("x" * 5000)
-        self.assertEqual(task.receive(timeout=PATIENCE), "x" * 5000)
-        task.send("\u20ac")
-        task.receive(timeout=PATIENCE)
+        for message in ("x" * 5000, "\u20ac"):
+            task.send(message)
+            self.assertReceives(task, message)
         self.assertEqual((task.count_of_bytes_sent, task.count_of_bytes_received), (5003, 5003))
         self.assertEqual((progress.completed_unit_count, progress.total_unit_count), (10006, -1))
         self.assertEqual(progress.fraction_completed, 0.0)
@@ -54,7 +52,7 @@ class AttributeTests(OnlineTestCase):
         """`progress.cancel()` is `cancel()`."""
         task, _ = self.pair()
         task.progress.cancel()
-        task.wait_until_closed(PATIENCE)
+        self.assertClosed(task)
         self.assertIsInstance(task.error, wssync.Cancelled)
 
     def test_messages_nobody_has_taken_are_counted(self) -> None:
@@ -62,9 +60,7 @@ class AttributeTests(OnlineTestCase):
         task, peer = self.pair()
         peer.send(b"1234567")
         peer.ping()
-        box = Box()
-        task.receive(box)
-        box.wait()
+        self.assertReceives(task, b"1234567")
         self.assertEqual(task.count_of_bytes_received, 7)
 
     def test_tasks_are_themselves(self) -> None:
@@ -90,8 +86,7 @@ class AttributeTests(OnlineTestCase):
 class StateTests(OnlineTestCase):
     def test_resume_starts_and_more_of_it_does_nothing(self) -> None:
         """Rules 14 and 16: suspended, running, and running still; one connection."""
-        server = self.serve()
-        task = self.session().websocket_task(server.url)
+        task = self.session().websocket_task(self.server.url)
         task.resume()
         self.assertIs(task.state, TaskState.RUNNING)
         task.wait_until_open(PATIENCE)
@@ -99,12 +94,12 @@ class StateTests(OnlineTestCase):
         task.resume()
         self.assertIs(task.state, TaskState.RUNNING)
         task.send("x")
-        self.assertEqual(task.receive(timeout=PATIENCE), "x")
-        self.assertEqual(len(server.connections), 1)
+        self.assertReceives(task, "x")
+        self.assertEqual(len(self.server.connections), 1)
 
     def test_suspensions_are_counted(self) -> None:
         """Rule 15: after two suspends it takes three resumes to start."""
-        task = self.session().websocket_task(self.serve().url)
+        task = self.session().websocket_task(self.server.url)
         task.suspend()
         task.suspend()
         for _ in range(2):
@@ -117,43 +112,43 @@ class StateTests(OnlineTestCase):
 
     def test_a_never_resumed_task_can_be_cancelled(self) -> None:
         """Rules 18 and 156: no connection is made, it completes with Cancelled (-999)."""
-        server, delegate, box = self.serve(), Recorder(), Box()
-        task = self.session(delegate=delegate).websocket_task(server.url)
-        task.send("x", box)
+        told = Recorder()
+        task = self.session(delegate=told).websocket_task(self.server.url)
+        task.send("x", told.handler("sent"))
         task.cancel()
         self.assertIs(task.state, TaskState.COMPLETED)
-        [(told, error)] = delegate.wait_for("did_complete")
-        self.assertIs(told, task)
-        self.assertIs(error, task.error)
-        self.assertIs(box.one(), error)
-        self.assertIsInstance(error, wssync.Cancelled)
-        self.assertEqual((error.url_error_code, error.url), (-999, server.url))
-        self.assertEqual((delegate.names, server.requests), (["did_complete"], []))
+        error = task.error
+        assert isinstance(error, wssync.Cancelled)
+        self.assertEqual((error.url_error_code, error.url), (-999, self.server.url))
+        told.assert_next("did_create_task")
+        told.assert_next("sent", error)
+        self.assertIs(told.assert_next("did_complete", error).task, task)
+        told.assert_exhausted()
+        self.assertEqual(self.server.requests, [])
         self.assertEqual(task.close_code, wssync.CloseCode.INVALID)
 
     def test_did_complete_comes_once_however_often_it_is_cancelled(self) -> None:
         """Rules 19, 20 and 186: once, and it is the last."""
         delegate = Recorder()
-        server = self.serve()
         session = self.session(delegate=delegate)
-        task = session.websocket_task(server.url)
+        task = session.websocket_task(self.server.url)
         task.resume()
         task.wait_until_open(PATIENCE)
         for _ in range(3):
             task.cancel()
-        task.wait_until_closed(PATIENCE)
+        self.assertClosed(task)
         task.cancel()
         task.cancel(1000)
         task.close()
         session.invalidate_and_cancel()
         delegate.wait_for("session_did_become_invalid")
-        self.assertEqual(delegate.names, ["did_open", "did_complete", "session_did_become_invalid"])
+        self.assertEqual(names(delegate), ["did_open", "did_complete", "session_did_become_invalid"])
 
     def test_resume_and_suspend_after_the_end_do_nothing(self) -> None:
         """Rule 17: completed stays completed."""
         task, _ = self.pair()
         task.cancel()
-        task.wait_until_closed(PATIENCE)
+        self.assertClosed(task)
         task.suspend()
         self.assertIs(task.state, TaskState.COMPLETED)
         task.resume()
@@ -170,38 +165,33 @@ class StateTests(OnlineTestCase):
         self.assertIsNone(task.error)
         with self.assertRaises(wssync.ConnectionClosed):
             peer.receive(PATIENCE)
-        self.assertEnded(task, error=None)
+        self.assertClosed(task, 1000)
+        self.assertIsNone(task.error)
 
     def test_a_received_close_sets_canceling_until_it_has_ended(self) -> None:
         """Rule 22: the peer's Close moves the state on, and COMPLETED comes after it."""
         task, peer = self.pair()
-        seen = []
-        box = Box()
-
-        def look(result: wssync.Result) -> None:
-            seen.append(task.state)
-            box(result)
-
-        task.receive(look)
+        told = Recorder()
+        task.receive(lambda result: told.handler("received")(task.state))
         Running(lambda: peer.close(1000)).result()
-        box.wait()
-        self.assertEqual(seen, [TaskState.COMPLETED])
-        self.assertEnded(task, error=None)
+        told.assert_next("received", TaskState.COMPLETED)
+        self.assertClosed(task, 1000)
+        self.assertIsNone(task.error)
 
     def test_the_state_is_completed_inside_did_complete(self) -> None:
         """Rules 21 and 23: state and error are set before the delegate hears of it."""
-        seen = []
+        told = Recorder()
 
-        class Delegate(Recorder):
+        class Delegate(wssync.WebSocketDelegate):
             def did_complete(self, session: Any, task: Any, error: Any) -> None:
-                seen.append((task.state, task.error))
-                super().did_complete(session, task, error)
+                told.handler("completed")(task.state, task.error is error)
 
-        delegate = Delegate()
-        task, _ = self.pair(delegate=delegate)
+        task, _ = self.pair(delegate=Delegate())
         task.cancel()
-        delegate.wait_for("did_complete")
-        self.assertEqual(seen, [(TaskState.COMPLETED, task.error)])
+        told.assert_next("completed", TaskState.COMPLETED, True)
+        task._join()
+        told.assert_exhausted()
+        self.assertIsNotNone(task.error)
 
     def test_the_handshake_timer_stands_still_while_suspended(self) -> None:
         """Rule 24: time that passes while a task is suspended does not count."""
@@ -210,63 +200,41 @@ class StateTests(OnlineTestCase):
         def opening(connection: ServerConnection) -> None:
             asked.set()
             answer.wait(PATIENCE)
-            connection.accept()
 
-        with self.manual_clock() as clock:
-            server = self.serve(opening=opening)
-            task = self.session(self.configuration(timeout_interval_for_request=30.0)).websocket_task(server.url)
-            task.resume()
-            self.assertTrue(asked.wait(PATIENCE))
-            task.suspend()
-            self.assertIs(task.state, TaskState.SUSPENDED)
-            self._let_the_engine_look(task)
-            clock.advance(31, task)
-            answer.set()
-            task.resume()
-            task.wait_until_open(PATIENCE)
-
-    def _let_the_engine_look(self, task: wssync.WebSocketTask) -> None:
-        """Wait until the thread of a suspended, opening task has stopped its timer and waits."""
-        waker = task._connection.waker
-        assert waker is not None
-        for _ in range(3):
-            waker.wake()
-            while waker._reader is not None and self._is_readable(waker._reader):
-                pass
-
-    @staticmethod
-    def _is_readable(sock: socket.socket) -> bool:
-        try:
-            return bool(sock.recv(1, socket.MSG_PEEK))
-        except BlockingIOError:
-            return False
+        clock = self.use_fake_clock()
+        server = self.serve(opening=opening)
+        task = self.session(timeout_interval_for_request=30.0).websocket_task(server.url)
+        task.resume()
+        self.assertTrue(asked.wait(PATIENCE))
+        task.suspend()
+        self.assertIs(task.state, TaskState.SUSPENDED)
+        clock.advance(0)  # until its thread has seen that it is suspended
+        clock.advance(31)
+        answer.set()
+        task.resume()
+        task.wait_until_open(PATIENCE)
 
     def test_without_a_suspension_the_timer_runs(self) -> None:
         """Rule 204: the opening ends with TimedOut (-1001) when its time is over."""
         asked = threading.Event()
-
-        def opening(connection: ServerConnection) -> None:
-            asked.set()
-            connection.receive_raw(1)
-
-        with self.manual_clock() as clock:
-            server = self.serve(opening=opening)
-            task = self.session(self.configuration(timeout_interval_for_request=30.0)).websocket_task(server.url)
-            task.resume()
-            self.assertTrue(asked.wait(PATIENCE))
-            clock.advance(31, task)
-            with self.assertRaises(wssync.TimedOut) as caught:
-                task.wait_until_open(PATIENCE)
-            self.assertIs(caught.exception, task.error)
-            self.assertEqual(caught.exception.url_error_code, -1001)
+        clock = self.use_fake_clock()
+        server = self.serve(opening=[lambda connection: asked.set(), silent])
+        task = self.session(timeout_interval_for_request=30.0).websocket_task(server.url)
+        task.resume()
+        self.assertTrue(asked.wait(PATIENCE))
+        clock.advance(30)
+        with self.assertRaises(wssync.TimedOut) as caught:
+            task.wait_until_open(PATIENCE)
+        self.assertIs(caught.exception, task.error)
+        self.assertEqual(caught.exception.url_error_code, -1001)
 
     def test_a_suspended_open_task_neither_reads_nor_writes(self) -> None:
         """Rule 25: a receive waits, a send stays queued, a ping is not answered; after `resume` all of it happens."""
         task, peer = self.pair()
         task.suspend()
-        sent, got = Box(), Box()
-        task.send("queued", sent)
-        task.receive(got)
+        told = Recorder()
+        task.send("queued", told.handler("sent"))
+        task.receive(told.handler("received"))
         peer.ping(b"there?")
         peer.send("hello")
         self.assertEqual(task.buffered_amount, 6)
@@ -279,10 +247,11 @@ class StateTests(OnlineTestCase):
         assert connection.stream is not None
         connection.stream.wait(True, False, PATIENCE, owner=False)
         reader.role.attempt(reader.read)  # as a thread that was on its way to read
-        self.assertEqual((sent.values, got.values, task.count_of_bytes_received), ([], [], 0))
+        self.assertEqual((told.events, task.count_of_bytes_received), ([], 0))
         task.resume()
-        self.assertEqual(got.one().get(), "hello")
-        self.assertIsNone(sent.one())
+        for name, value in (("received", "hello"), ("sent", None)):
+            [event] = told.wait_for(name)
+            self.assertEqual(event.arguments, (value,))
         self.assertEqual(peer.receive(PATIENCE), "queued")
 
     def test_messages_that_were_read_already_wait_too(self) -> None:
@@ -290,67 +259,63 @@ class StateTests(OnlineTestCase):
         task, peer = self.pair()
         peer.send("one")
         peer.send("two")
-        self.assertEqual(task.receive(timeout=PATIENCE), "one")
+        self.assertReceives(task, "one")
         task.suspend()
         with self.assertRaises(TimeoutError):
             task.receive(timeout=0.01)
         task.resume()
-        self.assertEqual(task.receive(timeout=PATIENCE), "two")
+        self.assertReceives(task, "two")
 
     def test_a_suspended_task_can_be_closed(self) -> None:
         """Then it moves again: what was queued goes out, then the Close."""
-        server = self.serve()
-        task = self.connect(server)
+        task, told = self.connect(), Recorder()
         task.suspend()
-        box = Box()
-        task.send("last", box)
+        task.send("last", told.handler("sent"))
         task.close()
-        self.assertIsNone(box.one())
-        self.assertEqual(server.connections[0].close_code, 1000)
-        self.assertEnded(task, error=None)
+        told.assert_next("sent", None)
+        self.assertEqual(self.server.connections[0].close_code, 1000)
+        self.assertClosed(task, 1000)
+        self.assertIsNone(task.error)
 
     def test_a_suspended_task_can_be_cancelled(self) -> None:
         """While open and while opening alike."""
         task, _ = self.pair()
         task.suspend()
         task.cancel()
-        self.assertEnded(task)
+        self.assertClosed(task)
+        self.assertIsInstance(task.error, wssync.Cancelled)
         asked = threading.Event()
-
-        def opening(connection: ServerConnection) -> None:
-            asked.set()
-            connection.receive_raw(1)
-
-        task = self.session().websocket_task(self.serve(opening=opening).url)
+        server = self.serve(opening=[lambda connection: asked.set(), silent])
+        task = self.session().websocket_task(server.url)
         task.resume()
         self.assertTrue(asked.wait(PATIENCE))
         task.suspend()
         task.cancel()
-        self.assertEnded(task, close_code=wssync.CloseCode.INVALID)
+        self.assertClosed(task, wssync.CloseCode.INVALID)
         self.assertIsInstance(task.error, wssync.Cancelled)
 
 
 class DelegateOfATaskTests(OnlineTestCase):
     def test_the_task_hears_first_and_the_session_what_it_lacks(self) -> None:
         """Rule 190: a method that the task's own delegate has is not called on the session's."""
-        whole, own = Recorder(), Box()
+        whole, own = Recorder(), Recorder()
 
         class Partial(wssync.TaskDelegate):
-            def did_open(self, session: object, task: object, protocol: object) -> None:
-                own(protocol)
+            def did_open(self, session: object, task: object, protocol: Optional[str]) -> None:
+                own.did_open(session, task, protocol)
 
-        task = self.session(delegate=whole).websocket_task(self.serve().url)
+        task = self.session(delegate=whole).websocket_task(self.server.url)
         task.delegate = Partial()
         task.resume()
         task.wait_until_open(PATIENCE)
         task.close()
         whole.wait_for("did_complete")
-        self.assertEqual((own.wait(), whole.names), ([None], ["did_close", "did_complete"]))
+        self.assertEqual((names(own), names(whole)), (["did_open"], ["did_close", "did_complete"]))
 
     def test_it_cannot_be_changed_after_resume_and_is_let_go_at_the_end(self) -> None:
         """Rule 191: RuntimeError."""
         delegate = Recorder()
-        task = self.session().websocket_task(self.serve().url)
+        task = self.session().websocket_task(self.server.url)
         task.delegate = delegate
         self.assertIs(task.delegate, delegate)
         task.resume()
@@ -373,40 +338,41 @@ class DelegateOfATaskTests(OnlineTestCase):
         """Rule 2: called inside `websocket_task()`, on the calling thread, before everything else."""
         own = Recorder()
 
-        class Creator(Recorder):
+        class Creator:
             def did_create_task(self, session: object, task: wssync.WebSocketTask) -> None:
-                super().did_create_task(session, task)
+                made.append(session)
                 task.delegate = own
 
-        creator = Creator()
-        session = self.session(delegate=creator)
+        made: List[object] = []
+        told = Recorder(Creator())
+        session = self.session(delegate=told)
         task = session.websocket_task("ws://127.0.0.1:9/")
-        self.assertEqual(creator.created, [(session, task, threading.current_thread())])
+        event = told.assert_next("did_create_task")
+        self.assertEqual((made, event.task, event.thread), ([session], task, threading.current_thread().name))
         task.cancel()
         own.wait_for("did_complete")
-        self.assertEqual(creator.names, [])
+        told.assert_exhausted()
 
 
 class EarliestBeginDateTests(OnlineTestCase):
     def test_a_date_in_the_future_is_waited_for(self) -> None:
         """Nothing is sent before it, and a cancel does not wait for it."""
-        server = self.serve()
-        task = self.session().websocket_task(server.url)
+        task = self.session().websocket_task(self.server.url)
         date = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
         task.earliest_begin_date = date
         self.assertEqual(task.earliest_begin_date, date)
         task.resume()
         with self.assertRaises(TimeoutError):
             task.wait_until_open(0.05)
-        self.assertEqual(server.requests, [])
+        self.assertEqual(self.server.requests, [])
         task.cancel()
-        self.assertEnded(task)
+        self.assertClosed(task)
 
     def test_one_in_the_past_changes_nothing(self) -> None:
         """It opens at once; so it does when the date is taken away."""
         for date in (datetime.datetime(2020, 1, 1, tzinfo=datetime.timezone.utc), None):
             with self.subTest(date):
-                task = self.session().websocket_task(self.serve().url)
+                task = self.session().websocket_task(self.server.url)
                 task.earliest_begin_date = date
                 task.resume()
                 task.wait_until_open(PATIENCE)

@@ -6,40 +6,39 @@ import gc
 import threading
 import weakref
 from typing import Any, Callable, Dict, List, Optional, Tuple
+from unittest.mock import ANY
 
 import wssync
+from tests.protocol.wire import CLOSE, frame
 from tests.support import cases, with_cases
-from tests.tasks import BAD_FRAME, PATIENCE, Box, OnlineTestCase, Recorder, Running, frame, send_all
+from tests.tasks import BAD_FRAME, PATIENCE, InlineExecutor, OnlineTestCase, Running, texts
 from wssync import CloseCode, TaskState
-from wssync.protocol.frames import Opcode
-from wssync.testing import ServerConnection
+from wssync.testing import Recorder, ServerConnection, drop, expect, raw, refuse, script, stop_reading
 
 
 class Witness:
     """All that a task's end is told to: pending and later calls, blocking and with handlers, and the delegate."""
 
     def __init__(self, case: OnlineTestCase, **changes: Any) -> None:
-        self.delegate = Recorder()
-        self.task, self.peer = case.pair(delegate=self.delegate, **changes)
-        self.delegate.wait_for("did_open")
-        self.codes: List[int] = []
-        self.order = Box()
+        self.told = Recorder()
+        self.task, self.peer = case.pair(delegate=self.told, **changes)
+        self.told.assert_next("did_create_task")
+        self.told.assert_next("did_open", None)
         task = self.task
-        task.receive(lambda result: self._note("receive", result.error))
-        task.send_ping(lambda error: self._note("ping", error))
+        task.receive(lambda result: self._note("received", result.error))
+        task.send_ping(lambda error: self._note("ponged", error))
         self.blocked = Running(task.receive)
-        self.pinging = Running(task.send_ping)
+        self.pinging = Running(lambda: task.send_ping(timeout=1e6))  # longer than any clock here goes on
 
     def _note(self, name: str, error: object) -> None:
-        self.codes.append(self.task.close_code)
-        self.order((name, error))
+        self.told.handler(name)(error, self.task.close_code)
 
     def later(self) -> List[object]:
         """What calls that are made after the end get."""
-        task, box = self.task, Box()
-        task.send("x", box)
-        task.receive(lambda result: box(result.error))
-        task.send_ping(box)
+        task, told = self.task, Recorder()
+        task.send("x", told.handler("sent"))
+        task.receive(told.handler("received"))
+        task.send_ping(told.handler("ponged"))
         calls: Tuple[Callable[[], object], ...] = (
             lambda: task.send("x"),
             task.receive,
@@ -47,7 +46,8 @@ class Witness:
             task.send_pong,
             lambda: task.receive(timeout=0),
         )
-        return [*box.wait(3), *(Running(call).error() for call in calls)]
+        heard = [told.assert_next(name, ANY).arguments[0] for name in ("sent", "received", "ponged")]
+        return [*heard, *(Running(call).error() for call in calls)]
 
 
 class EndTests(OnlineTestCase):
@@ -57,21 +57,19 @@ class EndTests(OnlineTestCase):
         self, witness: Witness, error: Optional[BaseException], code: int, reason: Optional[str] = None
     ) -> Any:
         """Everybody hears the same error, in order, with the code set; return that error."""
-        task, delegate = witness.task, witness.delegate
-        task.wait_until_closed(PATIENCE)
-        completed = delegate.wait_for("did_complete")
-        pending = [found for _, found in witness.order.wait(2)]
-        errors = [*pending, witness.blocked.error(), witness.pinging.error(), *witness.later()]
+        task, told = witness.task, witness.told
+        self.assertClosed(task, code, reason)
+        self.assertIs(task.state, TaskState.COMPLETED)
+        self.assertIs(task.error, error)
+        errors = [told.assert_next(name, ANY, code).arguments[0] for name in ("received", "ponged")]
+        errors += [witness.blocked.error(), witness.pinging.error(), *witness.later()]
         for found in errors:
             self.assertIs(found, errors[0])
-        self.assertEqual([name for name, _ in witness.order.values], ["receive", "ping"])
-        self.assertEqual(witness.codes, [code, code])
-        self.assertEqual(completed, [(task, error)])
-        self.assertIs(task.error, error)
-        self.assertEnded(task, close_code=code, close_reason=reason)
-        closed = [("did_close", task, code, reason)] if error is None else []
-        calls = [call for call in delegate.calls if call[0] != "session_did_become_invalid"]
-        self.assertEqual(calls, [("did_open", task, None), *closed, ("did_complete", task, error)])
+        if error is None:
+            told.assert_next("did_close", code, reason)
+        self.assertIs(told.assert_next("did_complete", error).task, task)
+        told.assert_next("session_did_become_invalid", None)
+        told.assert_exhausted()
         return errors[0]
 
     def test_the_peer_closes(self) -> None:
@@ -105,15 +103,12 @@ class EndTests(OnlineTestCase):
 
     def test_we_close(self) -> None:
         """Rules 147, 150 to 152: clean; the code is the peer's, even if it differs from ours."""
-
-        def answer(connection: ServerConnection) -> None:
-            connection.receive_raw(6 + 2 + 3)
-            connection.send_raw(frame((4000).to_bytes(2, "big") + b"no", Opcode.CLOSE))
-            connection.drop()
-
-        task = self.connect(self.serve(answer, compression=None))
+        close = frame(CLOSE, (4000).to_bytes(2, "big") + b"no")
+        self.serve(script([lambda connection: connection.receive_raw(6 + 2 + 3), raw(close), drop]))
+        task = self.connect()
         task.close(1001, "bye")
-        self.assertEnded(task, close_code=4000, close_reason="no", error=None)
+        self.assertClosed(task, 4000, "no")
+        self.assertIsNone(task.error)
         with self.assertRaises(wssync.ConnectionClosed) as caught:
             task.receive()
         self.assertEqual((caught.exception.sent_close, caught.exception.clean), ((1001, "bye"), True))
@@ -122,7 +117,7 @@ class EndTests(OnlineTestCase):
         """Rule 151: `Cancelled` everywhere, 1006, no `did_close`, though an empty Close was sent."""
         witness = Witness(self)
         witness.task.cancel()
-        witness.task.wait_until_closed(PATIENCE)
+        self.assertClosed(witness.task)
         self.assertEnds(witness, witness.task.error, CloseCode.ABNORMAL_CLOSURE)
         self.assertIsInstance(witness.task.error, wssync.Cancelled)
         with self.assertRaises(wssync.ConnectionClosed) as seen:
@@ -134,8 +129,9 @@ class EndTests(OnlineTestCase):
         for how in ("drop", "abort"):
             with self.subTest(how):
                 witness = Witness(self)
+                witness.peer.receive_raw(2 * 14)  # both pings: else it may be a write that learns of the end
                 getattr(witness.peer, how)()
-                witness.task.wait_until_closed(PATIENCE)
+                self.assertClosed(witness.task)
                 error = self.assertEnds(witness, witness.task.error, CloseCode.ABNORMAL_CLOSURE)
                 self.assertIs(type(error), wssync.ConnectionClosed)
                 self.assertEqual((error.code, error.clean, error.url_error_code), (1006, False, -1005))
@@ -145,16 +141,13 @@ class EndTests(OnlineTestCase):
 
     def test_no_answer_to_a_ping(self) -> None:
         """Rule 145: 1006, -1001, and the peer was told so with 1011."""
-        with self.manual_clock() as clock:
-            witness = Witness(self, ping_interval=20.0, ping_timeout=20.0)
-            self._until_heard(witness)
-            clock.advance(21, witness.task)
-            while witness.task._connection.heartbeat._asked_at is None:
-                witness.task._connection.gone.wait(0.001)
-            clock.advance(21, witness.task)
-            witness.task.wait_until_closed(PATIENCE)
-            error = self.assertEnds(witness, witness.task.error, CloseCode.ABNORMAL_CLOSURE)
-            clock.advance(PATIENCE, witness.task)
+        clock = self.use_fake_clock()
+        witness = Witness(self, ping_interval=20.0, ping_timeout=20.0)
+        self._until_heard(witness)
+        clock.advance(20)
+        clock.advance(20)
+        self.assertClosed(witness.task)
+        error = self.assertEnds(witness, witness.task.error, CloseCode.ABNORMAL_CLOSURE)
         self.assertEqual((error.code, error.url_error_code, error.clean), (1006, -1001, False))
         self.assertNotIsInstance(error, TimeoutError)
         with self.assertRaises(wssync.ConnectionClosed):
@@ -168,14 +161,13 @@ class EndTests(OnlineTestCase):
 
     def test_the_resource_timeout_when_set_explicitly(self) -> None:
         """Rule 207: Close 1001, then 1006 and -1001; not by default."""
-        with self.manual_clock() as clock:
-            witness = Witness(self, timeout_interval_for_resource=100.0, ping_interval=None)
-            other, _ = self.pair(ping_interval=None)
-            clock.advance(700_000, witness.task, other)
-            witness.task.wait_until_closed(PATIENCE)
-            error = self.assertEnds(witness, witness.task.error, CloseCode.ABNORMAL_CLOSURE)
-            clock.advance(PATIENCE, witness.task)
-            self.assertIs(other.state, TaskState.RUNNING)
+        clock = self.use_fake_clock()
+        witness = Witness(self, timeout_interval_for_resource=100.0, ping_interval=None)
+        other, _ = self.pair(ping_interval=None)
+        clock.advance(700_000)
+        self.assertClosed(witness.task)
+        error = self.assertEnds(witness, witness.task.error, CloseCode.ABNORMAL_CLOSURE)
+        self.assertIs(other.state, TaskState.RUNNING)
         self.assertEqual((error.code, error.url_error_code), (1006, -1001))
         with self.assertRaises(wssync.ConnectionClosed):
             witness.peer.receive(PATIENCE)
@@ -183,13 +175,13 @@ class EndTests(OnlineTestCase):
 
     def test_no_answer_to_our_close(self) -> None:
         """Rule 210: after `close_timeout` the connection is cut: 1006, -1001."""
-        with self.manual_clock() as clock:
-            witness = Witness(self, close_timeout=10.0, ping_interval=None)
-            witness.task.cancel(1000)
-            with self.assertRaises(TimeoutError):
-                witness.task.wait_until_closed(0)
-            clock.advance(11, witness.task)
-            witness.task.wait_until_closed(PATIENCE)
+        clock = self.use_fake_clock()
+        witness = Witness(self, close_timeout=10.0, ping_interval=None)
+        witness.task.cancel(1000)
+        with self.assertRaises(TimeoutError):
+            witness.task.wait_until_closed(0)
+        clock.advance(10)
+        self.assertClosed(witness.task)
         error = self.assertEnds(witness, witness.task.error, CloseCode.ABNORMAL_CLOSURE)
         self.assertEqual((error.code, error.url_error_code, error.sent_close), (1006, -1001, (1000, None)))
 
@@ -199,13 +191,13 @@ class EndTests(OnlineTestCase):
             (BAD_FRAME, wssync.ProtocolError, 1002),
             (b"\x81\x01\xff", wssync.ProtocolError, 1007),
             (b"\x82\x7f" + (2**40).to_bytes(8, "big"), wssync.MessageTooBig, 1009),
-            (frame(b"\x03", Opcode.CLOSE), wssync.ProtocolError, 1002),
+            (frame(CLOSE, b"\x03"), wssync.ProtocolError, 1002),
         ):
             with self.subTest(data):
                 witness = Witness(self)
                 witness.peer.send_raw(data)
                 seen = Running(lambda peer=witness.peer: peer.receive(PATIENCE)).error()  # type: ignore[misc]
-                witness.task.wait_until_closed(PATIENCE)
+                self.assertClosed(witness.task)
                 error = self.assertEnds(witness, witness.task.error, code)
                 self.assertIs(type(error), kind)
                 self.assertEqual((error.code, error.clean, error.sent_close), (code, False, (code, None)))
@@ -219,33 +211,33 @@ class EndTests(OnlineTestCase):
             lambda task: task.close(),
         ]
         for end in ends:
-            asked = threading.Event()
-            heard = Box()
+            asked, heard, told = threading.Event(), Recorder(), Recorder()
 
             def opening(connection: ServerConnection, asked: Any = asked, heard: Any = heard) -> None:
                 asked.set()
-                heard(connection.receive_raw(1))
+                heard.handler("heard")(connection.receive_raw(1))
 
-            delegate, box = Recorder(), Box()
-            task = self.session(delegate=delegate).websocket_task(self.serve(opening=opening).url)
-            task.send("x", box)
+            task = self.session(delegate=told).websocket_task(self.serve(opening=opening).url)
+            task.send("x", told.handler("sent"))
             task.resume()
             self.assertTrue(asked.wait(PATIENCE))
             opener = Running(task.wait_until_open)
             end(task)
-            self.assertEnded(task, close_code=CloseCode.INVALID)
+            self.assertClosed(task, CloseCode.INVALID)
             self.assertIsInstance(task.error, wssync.Cancelled)
             self.assertIs(opener.error(), task.error)
-            self.assertIs(box.one(), task.error)
-            self.assertEqual(delegate.wait_for("did_complete"), [(task, task.error)])
-            self.assertEqual((delegate.names, heard.one()), (["did_complete"], b""))
+            told.assert_next("did_create_task")
+            told.assert_next("sent", task.error)
+            told.assert_next("did_complete", task.error)
+            told.assert_exhausted()
+            heard.assert_next("heard", b"")
 
 
 class UnreadTests(OnlineTestCase):
     def _with_unread(self) -> Tuple[wssync.WebSocketTask, ServerConnection]:
         task, peer = self.pair()
-        peer.send_raw(frame(b"one") + frame(b"two") + frame(b"three"))
-        self.assertEqual(task.receive(timeout=PATIENCE), "one")
+        peer.send_raw(texts(b"one", b"two", b"three"))
+        self.assertReceives(task, "one")
         return task, peer
 
     def test_messages_before_a_close_come_before_the_error(self) -> None:
@@ -254,10 +246,10 @@ class UnreadTests(OnlineTestCase):
             with self.subTest(end):
                 task, peer = self._with_unread()
                 Running(getattr(peer, end)).result()
-                task.wait_until_closed(PATIENCE)
-                box = Box()
-                task.receive(lambda result, box=box: box(result.get()))  # type: ignore[misc]
-                self.assertEqual(box.one(), "two")
+                self.assertClosed(task)
+                told = Recorder()
+                task.receive(told.handler("received"))
+                told.assert_next("received", "two")
                 self.assertEqual(task.receive(timeout=0), "three")
                 for timeout in (None, 0, 1):
                     with self.assertRaises(wssync.ConnectionClosed):
@@ -267,52 +259,48 @@ class UnreadTests(OnlineTestCase):
         """Promise 8: `cancel()` alone does."""
         task, _ = self._with_unread()
         task.cancel()
-        task.wait_until_closed(PATIENCE)
+        self.assertClosed(task)
         with self.assertRaises(wssync.Cancelled):
             task.receive(timeout=0)
 
     def test_messages_in_flight_are_received_after_our_close(self) -> None:
         """Rules 149 and 160: pending receives stay until the peer's Close."""
         task, peer = self.pair()
-        box = Box()
-        task.receive(box)
+        told = Recorder()
+        task.receive(told.handler("received"))
         task.cancel(1000)
         peer.send("in flight")
-        self.assertEqual(box.one().get(), "in flight")
+        told.assert_next("received", "in flight")
         with self.assertRaises(wssync.ConnectionClosed):
             peer.receive(PATIENCE)
-        self.assertEnded(task, error=None)
+        self.assertClosed(task, 1000)
+        self.assertIsNone(task.error)
 
     def test_once_our_close_is_sent_a_full_buffer_does_not_stop_reading(self) -> None:
         """The peer's Close is found behind what is discarded."""
         task, peer = self.pair(max_queue=(1, None))
-        sending = Running(lambda: send_all(peer, [bytes(1000)] * 2000))
+        sending = Running(lambda: script([bytes(1000)] * 2000)(peer))
         closing = Running(lambda: task.close(1000))
         sending.result()
         with self.assertRaises(wssync.ConnectionClosed):
             peer.receive(PATIENCE)
         closing.result()
-        self.assertEnded(task, error=None)
+        self.assertClosed(task, 1000)
+        self.assertIsNone(task.error)
 
 
 @with_cases
 class CloseTests(OnlineTestCase):
     def test_queued_messages_go_out_first(self) -> None:
         """Rule 148: everything, then the Close."""
-        got: List[object] = []
-
-        def serve(connection: ServerConnection) -> None:
-            while True:
-                got.append(connection.receive())
-
-        server = self.serve(serve)
-        task = self.connect(server)
-        boxes = [Box() for _ in range(20)]
-        for number, box in enumerate(boxes):
-            task.send(bytes([number]) * 50_000, box)
+        messages = [bytes([number]) * 50_000 for number in range(20)]
+        server = self.serve(script([*map(expect, messages), ServerConnection.receive]))
+        task, told = self.connect(), Recorder()
+        for number, message in enumerate(messages):
+            task.send(message, told.handler(f"sent {number}"))
         task.close(1000, "done")
-        self.assertEqual([box.one() for box in boxes], [None] * 20)
-        self.assertEqual(got, [bytes([number]) * 50_000 for number in range(20)])
+        for number in range(20):
+            told.assert_next(f"sent {number}", None)
         self.assertEqual((server.connections[0].close_code, server.connections[0].close_reason), (1000, "done"))
 
     @cases(
@@ -358,25 +346,25 @@ class CloseTests(OnlineTestCase):
     )
     def test_reasons(self, reason: Any, expected: Optional[str]) -> None:
         """Rule 154: `str` or UTF-8 bytes of up to 123 bytes, read as `str` or None."""
-        server = self.serve()
-        task = self.connect(server)
+        task = self.connect()
         task.close(3000, reason)
-        self.assertEqual((server.connections[0].close_code, server.connections[0].close_reason), (3000, expected))
+        peer = self.server.connections[0]
+        self.assertEqual((peer.close_code, peer.close_reason), (3000, expected))
         with self.assertRaises(wssync.ConnectionClosed) as caught:
             task.receive()
         self.assertEqual(caught.exception.sent_close, (3000, expected))
 
     def test_close_without_a_code(self) -> None:
         """None: a Close without body, answered by one."""
-        server = self.serve()
-        task = self.connect(server)
+        task = self.connect()
         task.close(None)
-        self.assertEqual(server.connections[0].close_code, 1005)
-        self.assertEnded(task, close_code=CloseCode.NO_STATUS_RECEIVED, error=None)
+        self.assertEqual(self.server.connections[0].close_code, 1005)
+        self.assertClosed(task, CloseCode.NO_STATUS_RECEIVED, None)
+        self.assertIsNone(task.error)
 
     def test_close_waits_for_the_thread(self) -> None:
         """When it returns, the task is COMPLETED and its thread is gone."""
-        task = self.connect(self.serve())
+        task = self.connect()
         thread = task._connection.thread
         task.close()
         self.assertIs(task.state, TaskState.COMPLETED)
@@ -395,7 +383,8 @@ class CloseTests(OnlineTestCase):
         self.assertEqual(seen.exception.received_close, (4001, "first"))
         task.close(4004)
         task.cancel()
-        self.assertEnded(task, close_code=4001, error=None)
+        self.assertClosed(task, 4001)
+        self.assertIsNone(task.error)
 
     def test_cancel_cuts_a_close_short(self) -> None:
         """Rule 157: the waiting `close` returns at once."""
@@ -405,25 +394,24 @@ class CloseTests(OnlineTestCase):
             task._connection.gone.wait(0.001)
         task.cancel()
         closing.result()
-        self.assertEnded(task)
+        self.assertIs(task.state, TaskState.COMPLETED)
         self.assertIsInstance(task.error, wssync.Cancelled)
 
     def test_the_timeout_of_close_replaces_close_timeout(self) -> None:
         """After it the connection is cut and the call returns; it never raises because of the peer."""
         task, _ = self.pair(close_timeout=1000.0)
-        task.close(timeout=0.01)
-        self.assertEnded(task, close_code=CloseCode.ABNORMAL_CLOSURE)
+        Running(lambda: task.close(timeout=0.01)).result()
+        self.assertClosed(task, CloseCode.ABNORMAL_CLOSURE)
         self.assertIsInstance(task.error, wssync.ConnectionClosed)
 
     def test_after_its_timeout_there_is_no_lingering(self) -> None:
         """The clock stands still after the timeout, and yet it is over."""
-        with self.manual_clock() as clock:
-            task, _ = self.pair(ping_interval=None)
-            closing = Running(lambda: task.close(timeout=5))
-            while task._connection.close_due is None:
-                task._connection.gone.wait(0.001)
-            clock.advance(6, task)
-            closing.result()
+        clock = self.use_fake_clock()
+        task, _ = self.pair(ping_interval=None)
+        closing = Running(lambda: task.close(timeout=5))
+        clock.wait_for_sleepers()
+        clock.advance(5)
+        closing.result()
         self.assertIs(task.state, TaskState.COMPLETED)
 
     def test_the_peer_goes_while_we_close(self) -> None:
@@ -433,44 +421,40 @@ class CloseTests(OnlineTestCase):
         peer.receive_raw(6)
         peer.drop()
         closing.result()
-        self.assertEnded(task, close_code=CloseCode.ABNORMAL_CLOSURE)
+        self.assertClosed(task, CloseCode.ABNORMAL_CLOSURE)
         self.assertIsInstance(task.error, wssync.ConnectionClosed)
 
     def test_close_inside_a_handler(self) -> None:
         """On the session's executor it closes and waits like everywhere; promise 7."""
-        server, box = self.serve(), Box()
-        task = self.connect(server)
+        task, told = self.connect(), Recorder()
 
         def handle(result: wssync.Result) -> None:
             task.close(3001)
-            box(task.state)
+            told.handler("closed")(task.state)
 
         task.receive(handle)
         task.send("x")
-        self.assertIs(box.one(), TaskState.COMPLETED)
-        self.assertEqual(server.connections[0].close_code, 3001)
+        told.assert_next("closed", TaskState.COMPLETED)
+        self.assertEqual(self.server.connections[0].close_code, 3001)
 
     def test_close_on_the_connections_own_thread(self) -> None:
         """An inline executor runs handlers there: `close` begins the end and does not wait for itself."""
-        from tests.tasks import InlineExecutor
-
-        server, box = self.serve(), Box()
-        task = self.connect(server, executor=InlineExecutor())
+        task, told = self.connect(executor=InlineExecutor()), Recorder()
 
         def handle(result: wssync.Result) -> None:
             task.close(3001)
-            box(threading.current_thread() is task._connection.thread)
+            told.handler("closed")(threading.current_thread() is task._connection.thread)
 
         task.receive(handle)
         task.send("x", lambda error: None)
-        self.assertTrue(box.one())
-        self.assertEnded(task, close_code=3001)
+        told.assert_next("closed", True)
+        self.assertClosed(task, 3001)
 
     def test_a_stuck_executor_stalls_no_blocking_call(self) -> None:
         """Promise 7: send, receive, ping and close go on while a handler never returns."""
         stuck, release = threading.Event(), threading.Event()
         self.addCleanup(release.set)
-        task = self.connect(self.serve())
+        task = self.connect()
 
         def handle(error: object) -> None:
             stuck.set()
@@ -478,9 +462,9 @@ class CloseTests(OnlineTestCase):
 
         task.send("one", handle)
         self.assertTrue(stuck.wait(PATIENCE))
-        self.assertEqual(task.receive(timeout=PATIENCE), "one")
+        self.assertReceives(task, "one")
         task.send("two")
-        self.assertEqual(task.receive(timeout=PATIENCE), "two")
+        self.assertReceives(task, "two")
         task.send_ping(timeout=PATIENCE)
         Running(task.close).result()
         self.assertIs(task.state, TaskState.COMPLETED)
@@ -500,8 +484,7 @@ class CloseTests(OnlineTestCase):
 
 class ContextManagerTests(OnlineTestCase):
     def _leave(self, error: Optional[BaseException]) -> int:
-        server = self.serve()
-        task = self.connect(server)
+        task = self.connect()
         if error is None:
             with task as entered:
                 self.assertIs(entered, task)
@@ -510,7 +493,7 @@ class ContextManagerTests(OnlineTestCase):
                 raise error
             self.assertIs(caught.exception, error)
         self.assertIs(task.state, TaskState.COMPLETED)
-        code = server.connections[0].close_code
+        code = self.server.connections[-1].close_code
         assert code is not None
         return code
 
@@ -523,18 +506,17 @@ class ContextManagerTests(OnlineTestCase):
 
     def test_an_interrupt_waits_one_second_at_most(self) -> None:
         """With a peer that never answers: by the clock, a second is enough."""
-        with self.manual_clock() as clock:
-            task, _ = self.pair(ping_interval=None, close_timeout=1000.0)
+        clock = self.use_fake_clock()
+        task, _ = self.pair(ping_interval=None, close_timeout=1000.0)
 
-            def leave() -> None:
-                with task:
-                    raise KeyboardInterrupt
+        def leave() -> None:
+            with task:
+                raise KeyboardInterrupt
 
-            leaving = Running(leave)
-            while task._connection.close_due is None:
-                task._connection.gone.wait(0.001)
-            clock.advance(1.001, task)
-            self.assertIsInstance(leaving.error(), KeyboardInterrupt)
+        leaving = Running(leave)
+        clock.wait_for_sleepers()
+        clock.advance(1)
+        self.assertIsInstance(leaving.error(), KeyboardInterrupt)
         self.assertIs(task.state, TaskState.COMPLETED)
 
     def test_an_ended_task_is_left_quietly(self) -> None:
@@ -542,12 +524,11 @@ class ContextManagerTests(OnlineTestCase):
         task, peer = self.pair()
         with task:
             peer.drop()
-            task.wait_until_closed(PATIENCE)
+            self.assertClosed(task)
 
 
 class ReferenceTests(OnlineTestCase):
     def setUp(self) -> None:
-        super().setUp()
         gc.collect()
         gc.disable()
         self.addCleanup(gc.enable)
@@ -565,13 +546,16 @@ class ReferenceTests(OnlineTestCase):
         return task_gone.wait(1), connection_gone.wait(1)
 
     def _finished(self, end: Callable[[wssync.WebSocketTask, ServerConnection], object]) -> wssync.WebSocketTask:
-        server = self.hold(compression=None)
-        delegate = Recorder()
-        task = wssync.connect(server.url, delegate=delegate, timeout=PATIENCE)
+        server = self.serve(stop_reading, compression=None)
+        completed = threading.Event()
+
+        class Delegate(wssync.WebSocketDelegate):
+            def did_complete(self, session: object, task: object, error: object) -> None:
+                completed.set()
+
+        task = wssync.connect(server.url, delegate=Delegate(), timeout=PATIENCE)
         end(task, server.wait_for_connection(PATIENCE))
-        task.wait_until_closed(PATIENCE)
-        delegate.wait_for("did_complete")
-        delegate.calls.clear()
+        self.assertTrue(completed.wait(PATIENCE))
         return task
 
     def test_finished_tasks_are_freed_at_once(self) -> None:
@@ -604,7 +588,7 @@ class ReferenceTests(OnlineTestCase):
 
     def test_a_refused_opening(self) -> None:
         """`connect` raises, and nothing is left, though somebody keeps the error."""
-        server = self.serve(opening=lambda connection: connection.respond(404))
+        server = self.serve(opening=refuse(404))
         created = []
 
         class Delegate(wssync.WebSocketDelegate):
@@ -624,19 +608,18 @@ class ReferenceTests(OnlineTestCase):
 
     def test_an_open_task_is_held_by_its_session(self) -> None:
         """Dropping the last reference to an open task does not close it."""
-        server = self.hold()
-        box = Box()
+        server, told = self.serve(stop_reading), Recorder()
         task: Optional[wssync.WebSocketTask] = wssync.connect(server.url, timeout=PATIENCE)
         assert task is not None
-        task.receive(box)
+        task.receive(told.handler("received"))
         alive = weakref.ref(task)
         del task
         peer = server.wait_for_connection(PATIENCE)
         peer.send("still there")
-        self.assertEqual(box.one().get(), "still there")
+        told.assert_next("received", "still there")
         found = alive()
         assert found is not None
-        self.end(found)
+        found.cancel()
 
     def test_a_never_resumed_one_is_not(self) -> None:
         """It is freed at once, and the session forgets it."""

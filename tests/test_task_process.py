@@ -15,7 +15,7 @@ from typing import Callable
 
 import wssync
 from tests.tasks import PATIENCE, OnlineTestCase, Running
-from wssync.testing import ServerConnection
+from wssync.testing import script, stop_reading
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -38,7 +38,7 @@ class ControlCTests(OnlineTestCase):
                 self._interrupt(call)
         self.assertIs(task.state, wssync.TaskState.RUNNING)
         peer.send("still here")
-        self.assertEqual(task.receive(timeout=PATIENCE), "still here")
+        self.assertReceives(task, "still here")
 
     @unittest.skipIf(sys.platform == "win32", "signals are sent to a thread here")
     def test_it_ends_a_send(self) -> None:
@@ -91,7 +91,7 @@ class ForkTests(OnlineTestCase):
 
     def test_a_child_does_not_disturb_the_parents_connection(self) -> None:
         """Rule 223: its task has ended for it, with an error that says why; the parent's goes on."""
-        task = self.connect(self.serve())
+        task = self.connect()
         session = self.session()
         running = Running(task.receive)
 
@@ -117,15 +117,14 @@ class ForkTests(OnlineTestCase):
 
     def test_a_child_can_have_tasks_of_its_own(self) -> None:
         """Of an inherited session too, with handlers on its executor."""
-        server = self.serve()
         session = self.session()
-        mine = session.websocket_task(server.url)
+        mine = session.websocket_task(self.server.url)
         mine.resume()
         mine.send("x")
         mine.receive(lambda result: None)
 
         def check() -> None:
-            task = session.websocket_task(server.url)
+            task = session.websocket_task(self.server.url)
             task.resume()
             done = threading.Event()
             task.receive(lambda result: done.set())
@@ -152,7 +151,6 @@ class ExitTests(OnlineTestCase):
 
     def test_open_connections_are_closed_with_1001(self) -> None:
         """Rule 220: the program ends by itself, the server sees the Close, nothing is on standard error."""
-        server = self.serve()
         done = self._run(
             """
             import sys, wssync
@@ -162,16 +160,16 @@ class ExitTests(OnlineTestCase):
             task.send("x")
             print(task.receive())
             """,
-            server.url,
+            self.server.url,
         )
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "x\n", ""))
-        for connection in server.connections:
+        for connection in self.server.connections:
             connection.wait_until_closed(PATIENCE)
-        self.assertEqual([connection.close_code for connection in server.connections], [1001, 1001])
+        self.assertEqual([connection.close_code for connection in self.server.connections], [1001, 1001])
 
     def test_a_peer_that_never_answers_delays_the_end_only_so_long(self) -> None:
         """One second for all of them together, not ten each."""
-        server = self.hold()
+        self.serve(stop_reading)
         done = self._run(
             """
             import sys, time, atexit, wssync
@@ -182,14 +180,13 @@ class ExitTests(OnlineTestCase):
             atexit.unregister(goodbye.say_goodbye)
             atexit.register(goodbye.say_goodbye)  # before the line above, which then tells how long it took
             """,
-            server.url,
+            self.server.url,
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertLess(int(done.stdout), 5)
 
     def test_never_resumed_and_ended_tasks_do_no_harm(self) -> None:
         """Nor does the shared session."""
-        server = self.serve()
         done = self._run(
             """
             import sys, wssync
@@ -200,7 +197,7 @@ class ExitTests(OnlineTestCase):
             shared.resume()
             shared.send("x", print)
             """,
-            server.url,
+            self.server.url,
         )
         self.assertEqual((done.returncode, done.stderr), (0, ""))
 
@@ -208,14 +205,11 @@ class ExitTests(OnlineTestCase):
 class HandlerThreadTests(OnlineTestCase):
     def test_a_task_that_is_closed_by_the_server_leaves_no_thread(self) -> None:
         """Rule 222: the thread of the connection and that of its own session end with it."""
-
-        def serve(connection: ServerConnection) -> None:
-            connection.send("x")
-
-        task = self.connect(self.serve(serve))
+        self.serve(script(["x"]))
+        task = self.connect()
         thread = task._connection.thread
-        self.assertEqual(task.receive(timeout=PATIENCE), "x")
-        task.wait_until_closed(PATIENCE)
+        self.assertReceives(task, "x")
+        self.assertClosed(task)
         assert thread is not None
         thread.join(PATIENCE)
         self.assertFalse(thread.is_alive())

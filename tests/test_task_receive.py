@@ -9,18 +9,14 @@ import threading
 import unittest
 import unittest.mock
 from typing import Any, List
+from unittest.mock import ANY
 
 import wssync
 import wssync.engine.completions
 from tests.support import cases, with_cases
-from tests.tasks import BAD_FRAME, PATIENCE, Box, InlineExecutor, OnlineTestCase, Running, frame, send_all
+from tests.tasks import BAD_FRAME, PATIENCE, InlineExecutor, OnlineTestCase, Running, texts
 from wssync.executors import QueueExecutor
-from wssync.testing import ServerConnection
-
-
-def burst(*messages: bytes) -> bytes:
-    """Text frames in one piece."""
-    return b"".join(map(frame, messages))
+from wssync.testing import Recorder, ServerConnection, drop, script
 
 
 class ReceiveTests(OnlineTestCase):
@@ -35,13 +31,15 @@ class ReceiveTests(OnlineTestCase):
     def test_first_come_first_served(self) -> None:
         """Rules 124 and 135, promise 4: blocking receives and handlers share one row."""
         task, peer = self.pair()
-        boxes = [Box(), Box()]
-        task.receive(boxes[0])
+        told = Recorder()
+        task.receive(told.handler("first"))
         blocked = Running(task.receive)
         self._wait_for_waiters(task, 2)
-        task.receive(boxes[1])
-        peer.send_raw(burst(b"1", b"2", b"3"))
-        self.assertEqual([boxes[0].one().get(), blocked.result(), boxes[1].one().get()], ["1", "2", "3"])
+        task.receive(told.handler("third"))
+        peer.send_raw(texts(b"1", b"2", b"3"))
+        told.assert_next("first", "1")
+        self.assertEqual(blocked.result(), "2")
+        told.assert_next("third", "3")
 
     def _wait_for_waiters(self, task: wssync.WebSocketTask, count: int) -> None:
         inbox = task._connection.inbox
@@ -57,19 +55,19 @@ class ReceiveTests(OnlineTestCase):
                 task.receive(timeout=timeout)
             self.assertNotIsInstance(caught.exception, wssync.WebSocketError)
         peer.send("kept")
-        self.assertEqual(task.receive(timeout=PATIENCE), "kept")
+        self.assertReceives(task, "kept")
         self.assertIs(task.state, wssync.TaskState.RUNNING)
 
     def test_a_timeout_of_nothing_takes_what_is_there(self) -> None:
         """timeout=0: an unread message, else what one non-blocking read brings, else TimeoutError."""
         task, peer = self.pair()
-        peer.send_raw(burst(b"1", b"2"))
-        self.assertEqual(task.receive(timeout=PATIENCE), "1")
+        peer.send_raw(texts(b"1", b"2"))
+        self.assertReceives(task, "1")
         self.assertEqual(task.receive(timeout=0), "2")
         with self.assertRaises(TimeoutError):
             task.receive(timeout=0)
         peer.drop()
-        task.wait_until_closed(PATIENCE)
+        self.assertClosed(task)
         with self.assertRaises(wssync.ConnectionClosed):
             task.receive(timeout=0)
 
@@ -80,7 +78,6 @@ class ReceiveTests(OnlineTestCase):
         def opening(connection: ServerConnection) -> None:
             asked.set()
             answer.wait(PATIENCE)
-            connection.accept()
 
         task = self.session().websocket_task(self.serve(opening=opening).url)
         task.resume()
@@ -126,7 +123,7 @@ class ReceiveTests(OnlineTestCase):
         """Rule 134: a blocked receive wakes with the closing error, whoever ends it and how."""
         for end in ("cancel", "close"):
             with self.subTest(end):
-                task = self.connect(self.serve())
+                task = self.connect()
                 blocked = Running(task.receive)
                 getattr(task, end)()
                 self.assertIsInstance(blocked.error(), wssync.Cancelled if end == "cancel" else wssync.ConnectionClosed)
@@ -136,19 +133,20 @@ class ReceiveTests(OnlineTestCase):
         for executor in (None, InlineExecutor()):
             with self.subTest(executor):
                 task, peer = self.pair(executor=executor, max_queue=None)
-                got, done = Box(), threading.Event()
+                got: List[object] = []
+                done = threading.Event()
 
-                def handle(result: wssync.Result, task: Any = task, got: Box = got, done: Any = done) -> None:
-                    got.values.append(result.get())
-                    if len(got.values) == 5000:
+                def handle(result: wssync.Result, task: Any = task, got: Any = got, done: Any = done) -> None:
+                    got.append(result.get())
+                    if len(got) == 5000:
                         done.set()
                     else:
                         task.receive(handle)
 
                 task.receive(handle)
-                peer.send_raw(burst(*(b"%d" % number for number in range(5000))))
+                peer.send_raw(texts(*(b"%d" % number for number in range(5000))))
                 self.assertTrue(done.wait(PATIENCE))
-                self.assertEqual(got.values, [str(number) for number in range(5000)])
+                self.assertEqual(got, [str(number) for number in range(5000)])
 
     def test_what_an_interrupted_receive_was_given(self) -> None:
         """An exception from outside, after the message had come, puts it back: the next receive gets it."""
@@ -165,7 +163,7 @@ class ReceiveTests(OnlineTestCase):
             self.assertRaises(KeyboardInterrupt),
         ):
             task.receive()
-        self.assertEqual(task.receive(timeout=PATIENCE), "kept")
+        self.assertReceives(task, "kept")
 
     def test_one_that_was_given_nothing(self) -> None:
         """It leaves the row, and the message goes to the next."""
@@ -176,7 +174,7 @@ class ReceiveTests(OnlineTestCase):
         ):
             task.receive()
         peer.send("next")
-        self.assertEqual(task.receive(timeout=PATIENCE), "next")
+        self.assertReceives(task, "next")
 
     def test_a_handler_must_be_callable(self) -> None:
         """TypeError, for the handler and for a timeout beside it."""
@@ -194,7 +192,7 @@ class SizeTests(OnlineTestCase):
         task.maximum_message_size = 5
         self.assertEqual(task.maximum_message_size, 5)
         peer.send("12345")
-        self.assertEqual(task.receive(timeout=PATIENCE), "12345")
+        self.assertReceives(task, "12345")
         peer.send("123456")
         with self.assertRaises(wssync.MessageTooBig) as caught:
             task.receive(timeout=PATIENCE)
@@ -224,26 +222,24 @@ class EachTests(OnlineTestCase):
     def test_every_message_and_one_error(self) -> None:
         """In order until the end; exactly one last call carries the error."""
         task, peer = self.pair()
-        box = Box()
-        task.receive_each(box)
-        peer.send_raw(burst(*(b"%d" % number for number in range(50))))
+        told = Recorder()
+        task.receive_each(told.handler("each"))
+        peer.send_raw(texts(*(b"%d" % number for number in range(50))))
         Running(lambda: peer.close(1001)).result()
-        results = box.wait(51)
-        self.assertEqual([result.get() for result in results[:50]], [str(number) for number in range(50)])
-        self.assertIsInstance(results[50].error, wssync.ConnectionClosed)
-        self.assertEdge(task, box)
-
-    def assertEdge(self, task: wssync.WebSocketTask, box: Box) -> None:
-        """Nothing came behind the error."""
+        for number in range(50):
+            told.assert_next("each", str(number))
+        [error] = told.assert_next("each", ANY).arguments
+        self.assertIsInstance(error, wssync.ConnectionClosed)
         task._join()
-        self.assertEqual(len(box.values), 51)
+        told.assert_exhausted()
 
     def test_receives_asked_for_earlier_are_served_first(self) -> None:
         """And while it stands, other receiving raises RuntimeError and takes no handler."""
         task, peer = self.pair()
-        first, each, other = Box(), Box(), Box()
-        task.receive(first)
-        task.receive_each(each)
+        told = Recorder()
+        task.receive(told.handler("first"))
+        task.receive_each(told.handler("each"))
+        other = told.handler("other")
         calls = (
             lambda: task.receive(),
             lambda: task.receive(timeout=0),
@@ -254,23 +250,23 @@ class EachTests(OnlineTestCase):
         for call in calls:
             with self.assertRaisesRegex(RuntimeError, "receive_each"):
                 call()
-        peer.send_raw(burst(b"1", b"2", b"3"))
-        self.assertEqual([first.one().get(), *(result.get() for result in each.wait(2))], ["1", "2", "3"])
+        peer.send_raw(texts(b"1", b"2", b"3"))
+        told.assert_next("first", "1")
+        told.assert_next("each", "2")
+        told.assert_next("each", "3")
         task.cancel()
-        self.assertIsInstance(each.wait(3)[2].error, wssync.Cancelled)
-        self.assertEqual(other.values, [])
+        self.assertIsInstance(told.assert_next("each", ANY).arguments[0], wssync.Cancelled)
+        told.assert_exhausted()
 
     def test_asked_for_before_the_opening_and_after_the_end(self) -> None:
         """Queued before `resume`; after the end what is unread, then the error."""
-        task = self.session().websocket_task(self.serve(lambda connection: connection.send("hello")).url)
-        box = Box()
-        task.receive_each(box)
+        task, told = self.session().websocket_task(self.serve(script(["hello"])).url), Recorder()
+        task.receive_each(told.handler("early"))
         task.resume()
-        self.assertEqual(box.one().get(), "hello")
-        task.wait_until_closed(PATIENCE)
-        late = Box()
-        task.receive_each(late)
-        self.assertIsInstance(late.one().error, wssync.ConnectionClosed)
+        told.assert_next("early", "hello")
+        told.assert_next("early", ANY)
+        task.receive_each(told.handler("late"))
+        self.assertIsInstance(told.assert_next("late", ANY).arguments[0], wssync.ConnectionClosed)
 
 
 class IterationTests(OnlineTestCase):
@@ -278,23 +274,19 @@ class IterationTests(OnlineTestCase):
         """At 1000, 1001 and 1005: after the last message it just stops."""
         for code in (1000, 1001, None):
             with self.subTest(code):
-
-                def serve(connection: ServerConnection, code: Any = code) -> None:
-                    connection.send("one")
-                    connection.send("two")
-                    connection.close(code)
-
-                self.assertEqual(list(self.connect(self.serve(serve))), ["one", "two"])
+                close = functools.partial(ServerConnection.close, code=code)
+                self.assertEqual(list(self.connect(self.serve(script(["one", "two", close])).url)), ["one", "two"])
 
     def test_other_codes_raise(self) -> None:
         """Any other code, a lost connection and a cancelled task."""
         for code in (1011, 4000):
             with self.subTest(code):
-                task = self.connect(self.serve(functools.partial(ServerConnection.close, code=code, reason="why")))
+                server = self.serve(functools.partial(ServerConnection.close, code=code, reason="why"))
+                task = self.connect(server.url)
                 with self.assertRaises(wssync.ConnectionClosed) as caught:
                     list(task)
                 self.assertEqual((caught.exception.code, caught.exception.reason), (code, "why"))
-        task = self.connect(self.serve(lambda connection: connection.drop()))
+        task = self.connect(self.serve(drop).url)
         with self.assertRaises(wssync.ConnectionClosed):
             list(task)
         task, _ = self.pair()
@@ -325,30 +317,31 @@ class BufferTests(OnlineTestCase):
     def test_reading_stops_above_max_queue_and_nothing_is_lost(self, limits: Any) -> None:
         """Rule 123: what does not fit waits with the peer, and comes when there is room."""
         task, peer = self.pair(max_queue=limits)
-        sending = Running(lambda: send_all(peer, (f"{number} " + "x" * 100_000 for number in range(200))))
-        received = [task.receive(timeout=PATIENCE) for _ in range(200)]
-        self.assertEqual([str(message).split()[0] for message in received], [str(number) for number in range(200)])
+        messages = [f"{number} " + "x" * 100_000 for number in range(200)]
+        sending = Running(lambda: script(messages)(peer))
+        for message in messages:
+            self.assertReceives(task, message)
         sending.result()
 
     def test_messages_handed_to_a_handler_count_until_it_returns(self) -> None:
         """A stuck executor holds at most the limit, however many handlers wait."""
         executor = QueueExecutor()
         task, peer = self.pair(max_queue=(2, None), executor=executor)
-        box = Box()
+        told = Recorder()
         for _ in range(5):
-            task.receive(box)
+            task.receive(told.handler("received"))
         for number in range(5):
             peer.send(str(number))
-        executor.run_pending(PATIENCE)
-        while len(box.values) < 5:
+        while len(told.events) < 5:
             executor.run_pending(PATIENCE)
-        self.assertEqual([result.get() for result in box.values], [str(number) for number in range(5)])
+        for number in range(5):
+            told.assert_next("received", str(number))
 
 
 class PingTests(OnlineTestCase):
     def test_a_blocking_ping_returns_the_round_trip(self) -> None:
         """In seconds, which `latency` then tells as well."""
-        task = self.connect(self.serve())
+        task = self.connect()
         elapsed = task.send_ping(timeout=PATIENCE)
         assert elapsed is not None
         self.assertTrue(0 <= elapsed < PATIENCE)
@@ -356,12 +349,11 @@ class PingTests(OnlineTestCase):
 
     def test_its_payload(self) -> None:
         """Rules 139 and 146: as given, up to 125 bytes, else one of its own; more or a `str` raise."""
-        server = self.serve()
-        task = self.connect(server)
+        task = self.connect()
         task.send_ping(payload=b"x" * 125)
         task.send_ping()
         task.send_ping()
-        first, second, third = server.connections[0].pings
+        first, second, third = self.server.connections[0].pings
         self.assertEqual(first, b"x" * 125)
         self.assertNotEqual(second, third)
         for method in (lambda payload: task.send_ping(payload=payload), task.send_pong):
@@ -374,14 +366,16 @@ class PingTests(OnlineTestCase):
     def test_handlers_in_the_order_of_the_pings(self) -> None:
         """Rules 138 and 141: a pong answers its ping and all before it, each handler once."""
         task, peer = self.pair()
-        box = Box()
+        told = Recorder()
         for number in range(3):
-            task.send_ping(lambda error, number=number: box((number, error)), payload=b"%d" % number)  # type: ignore[misc]
+            task.send_ping(told.handler(f"ponged {number}"), payload=b"%d" % number)
         peer.pong(b"nobody asked")
         peer.pong(b"1")
-        self.assertEqual(box.wait(2), [(0, None), (1, None)])
+        told.assert_next("ponged 0", None)
+        told.assert_next("ponged 1", None)
+        told.assert_exhausted()
         peer.pong(b"2")
-        self.assertEqual(box.wait(3)[2], (2, None))
+        told.assert_next("ponged 2", None)
 
     def test_a_ping_without_an_answer(self) -> None:
         """TimeoutError after `timeout`, or after `ping_timeout`; the task goes on."""
@@ -395,12 +389,14 @@ class PingTests(OnlineTestCase):
     def test_pending_pings_fail_with_the_task(self) -> None:
         """Rule 142: in order, with the error."""
         task, peer = self.pair()
-        box = Box()
+        told = Recorder()
         for number in range(3):
-            task.send_ping(lambda error, number=number: box((number, error)))  # type: ignore[misc]
+            task.send_ping(told.handler(f"ponged {number}"))
         blocked = Running(task.send_ping)
         peer.drop()
-        self.assertEqual(box.wait(3), [(number, task.error) for number in range(3)])
+        self.assertClosed(task)
+        for number in range(3):
+            told.assert_next(f"ponged {number}", task.error)
         self.assertIs(blocked.error(), task.error)
 
     def test_pongs_are_handled_without_a_receive(self) -> None:
@@ -417,15 +413,14 @@ class PingTests(OnlineTestCase):
 
     def test_an_unsolicited_pong(self) -> None:
         """Rule 140: `send_pong` sends one at once, and one that comes is ignored."""
-        server = self.serve()
-        task = self.connect(server)
+        task = self.connect()
         task.send_pong(b"hello")
         task.send_ping(timeout=PATIENCE)
-        self.assertEqual(server.connections[0].pongs, [b"hello"])
+        self.assertEqual(self.server.connections[0].pongs, [b"hello"])
 
     def test_an_interrupted_ping(self) -> None:
         """The exception passes, the task goes on."""
-        task = self.connect(self.serve())
+        task = self.connect()
         with (
             unittest.mock.patch("wssync.engine.completions.Waiter.wait", side_effect=KeyboardInterrupt),
             self.assertRaises(KeyboardInterrupt),
@@ -438,12 +433,12 @@ class FaultBehindMessagesTests(OnlineTestCase):
     def test_it_takes_effect_when_a_receive_reaches_it(self) -> None:
         """Until then sends go out and the messages before it are received; then ProtocolError, Close 1002."""
         task, peer = self.pair()
-        peer.send_raw(burst(b"1", b"2") + BAD_FRAME)
-        self.assertEqual(task.receive(timeout=PATIENCE), "1")
+        peer.send_raw(texts(b"1", b"2") + BAD_FRAME)
+        self.assertReceives(task, "1")
         task.send("still open")
         self.assertEqual(peer.receive(PATIENCE), "still open")
         self.assertIsNone(task.error)
-        self.assertEqual(task.receive(timeout=PATIENCE), "2")
+        self.assertReceives(task, "2")
         task.send("and still")
         self.assertEqual(peer.receive(PATIENCE), "and still")
         failing = Running(task.receive)
@@ -452,13 +447,14 @@ class FaultBehindMessagesTests(OnlineTestCase):
         self.assertEqual(seen.exception.code, 1002)
         error = failing.error()
         self.assertIsInstance(error, wssync.ProtocolError)
-        self.assertEnded(task, error=error, close_code=1002)
+        self.assertClosed(task, 1002)
+        self.assertIs(task.error, error)
 
     def test_a_non_blocking_receive_reaches_it_too(self) -> None:
         """timeout=0 raises the error once it has taken effect."""
         task, peer = self.pair()
-        peer.send_raw(burst(b"1") + BAD_FRAME)
-        self.assertEqual(task.receive(timeout=PATIENCE), "1")
+        peer.send_raw(texts(b"1") + BAD_FRAME)
+        self.assertReceives(task, "1")
         while True:
             try:
                 task.receive(timeout=0)
@@ -466,29 +462,29 @@ class FaultBehindMessagesTests(OnlineTestCase):
                 continue
             except wssync.ProtocolError:
                 break
-        self.assertEnded(task, close_code=1002)
+        self.assertClosed(task, 1002)
 
     def test_after_close_timeout_at_the_latest(self) -> None:
         """Nobody receives: it takes effect all the same, and the messages can still be received."""
-        with self.manual_clock() as clock:
-            task, peer = self.pair(close_timeout=10.0)
-            peer.send_raw(burst(b"1") + BAD_FRAME)
-            while task._connection.inbox.fault is None:
-                task._connection.gone.wait(0.001)
-            clock.advance(11, task)
-            peer_saw = Running(lambda: peer.receive(PATIENCE)).error()
-            task.wait_until_closed(PATIENCE)
-        self.assertEqual(getattr(peer_saw, "code", None), 1002)
-        self.assertEqual(task.receive(timeout=PATIENCE), "1")
+        clock = self.use_fake_clock()
+        task, peer = self.pair(close_timeout=10.0)
+        peer.send_raw(texts(b"1") + BAD_FRAME)
+        while task._connection.inbox.fault is None:
+            task._connection.gone.wait(0.001)
+        clock.advance(10)
+        with self.assertRaises(wssync.ConnectionClosed) as seen:
+            peer.receive(PATIENCE)
+        self.assertEqual(seen.exception.code, 1002)
+        self.assertClosed(task)
+        self.assertReceives(task, "1")
         with self.assertRaises(wssync.ProtocolError):
             task.receive(timeout=PATIENCE)
 
     def test_in_the_middle_of_a_message_it_is_now(self) -> None:
         """A fault inside an unfinished message takes effect at once, though an unread message is there."""
         task, peer = self.pair()
-        peer.send_raw(burst(b"1") + b"\x01\x01a" + BAD_FRAME)
+        peer.send_raw(texts(b"1") + b"\x01\x01a" + BAD_FRAME)
         with self.assertRaises(wssync.ConnectionClosed) as seen:
             peer.receive(PATIENCE)
         self.assertEqual(seen.exception.code, 1002)
-        messages: List[object] = [task.receive(timeout=PATIENCE)]
-        self.assertEqual(messages, ["1"])
+        self.assertReceives(task, "1")

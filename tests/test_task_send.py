@@ -6,13 +6,13 @@ import array
 import threading
 import unittest
 import unittest.mock
-from typing import Callable, List
+from typing import Callable, List, Union
+from unittest.mock import ANY
 
 import wssync
 from tests.support import cases, with_cases
-from tests.tasks import PATIENCE, Box, OnlineTestCase, Running, needs_trustme
-from wssync.testing import ServerConnection
-from wssync.transport.tls import make_context
+from tests.tasks import PATIENCE, OnlineTestCase, Running, needs_trustme
+from wssync.testing import Recorder, ServerConnection, expect, script, stop_reading
 
 PEER_BUFFERS = 32 * 2**20
 """Bytes that the kernels of both ends take at the very most before a peer that never reads stalls a sender."""
@@ -30,53 +30,52 @@ class MessageTests(OnlineTestCase):
         another_buffer=(array.array("B", [1, 2, 3]), b"\x01\x02\x03"),
         long_text=("x" * 200_000, "x" * 200_000),
     )
-    def test_what_can_be_sent(self, message: object, expected: object) -> None:
+    def test_what_can_be_sent(self, message: object, expected: Union[str, bytes]) -> None:
         """Rule 114: text as `str`, everything that is bytes as binary, also nothing at all."""
-        task = self.connect(self.serve())
+        task = self.connect()
         task.send(message)  # type: ignore[call-overload]
-        self.assertEqual(task.receive(timeout=PATIENCE), expected)
+        self.assertReceives(task, expected)
 
     @cases(a_number=5, nothing=None, a_list=[b"x"], a_dict={})
     def test_what_cannot(self, message: object) -> None:
         """TypeError at once, nothing is sent, no handler is taken."""
-        task = self.connect(self.serve())
-        box = Box()
+        task, told = self.connect(), Recorder()
         calls: List[Callable[[], object]] = [
             lambda: task.send(message),  # type: ignore[call-overload]
-            lambda: task.send(message, box),  # type: ignore[call-overload]
+            lambda: task.send(message, told.handler("sent")),  # type: ignore[call-overload]
         ]
         for call in calls:
             with self.assertRaises(TypeError):
                 call()
         task.send("only this")
-        self.assertEqual(task.receive(timeout=PATIENCE), "only this")
-        self.assertEqual(box.values, [])
+        self.assertReceives(task, "only this")
+        told.assert_exhausted()
 
     def test_lone_surrogates_are_refused(self) -> None:
         """Rule 113: ValueError before anything is queued."""
-        task = self.connect(self.serve())
+        task = self.connect()
         with self.assertRaises(ValueError):
             task.send("a\ud800b")
         task.send("only this")
-        self.assertEqual(task.receive(timeout=PATIENCE), "only this")
+        self.assertReceives(task, "only this")
 
     def test_buffers_may_be_changed_afterwards(self) -> None:
         """A queued message is a copy."""
-        task = self.session().websocket_task(self.serve().url)
-        one, two, box = bytearray(b"first"), bytearray(b"second"), Box()
-        task.send(one, box)
-        task.send(memoryview(two), box)
+        task = self.session().websocket_task(self.server.url)
+        one, two = bytearray(b"first"), bytearray(b"second")
+        task.send(one, lambda error: None)
+        task.send(memoryview(two), lambda error: None)
         one[:], two[:] = b"xxxxx", b"yyyyyy"
         task.resume()
-        self.assertEqual([task.receive(timeout=PATIENCE), task.receive(timeout=PATIENCE)], [b"first", b"second"])
+        self.assertReceives(task, b"first")
+        self.assertReceives(task, b"second")
 
     def test_maximum_message_size_does_not_limit_sending(self) -> None:
         """Rule 115: it is about what is received."""
-        got = Box()
-        server = self.serve(lambda connection: got(connection.receive()))
-        task = self.connect(server, maximum_message_size=1)
+        self.serve(expect(b"x" * 100_000))
+        task = self.connect(maximum_message_size=1)
         task.send(b"x" * 100_000)
-        self.assertEqual(len(got.one()), 100_000)
+        self.assertClosed(task, 1000)
 
     @cases(handler_is_no_function=("x", 5, None), timeout_with_a_handler=("x", print, 1))
     def test_wrong_arguments(self, message: str, handler: object, timeout: object) -> None:
@@ -104,34 +103,30 @@ class MessageTests(OnlineTestCase):
 class OrderTests(OnlineTestCase):
     def test_messages_leave_in_the_order_of_the_calls(self) -> None:
         """Rules 108, 109 and 110: long and short, blocking and not; handlers run in that order, once each."""
-        got = Box()
-
-        def listen(connection: ServerConnection) -> None:
-            while True:
-                got(connection.receive())
-
-        task = self.connect(self.serve(listen))
-        done = Box()
-        expected = []
-        for number in range(60):
-            message = f"{number} " + "x" * (number % 7) ** 6
-            expected.append(message)
+        messages = [f"{number} " + "x" * (number % 7) ** 6 for number in range(60)]
+        self.serve(script(map(expect, messages)))
+        task, told = self.connect(), Recorder()
+        for number, message in enumerate(messages):
             if number % 5:
-                task.send(message, lambda error, number=number: done((number, error)))  # type: ignore[misc]
+                task.send(message, told.handler(f"sent {number}"))
             else:
                 task.send(message)
-        self.assertEqual(got.wait(60), expected)
-        self.assertEqual(done.wait(48), [(number, None) for number in range(60) if number % 5])
+        for number in range(60):
+            if number % 5:
+                told.assert_next(f"sent {number}", None)
+        self.assertClosed(task, 1000)
+        told.assert_exhausted()
 
     def test_many_senders(self) -> None:
         """Rule 108: from several threads, each thread's in its own order, none torn."""
-        got = Box()
+        messages: List[Union[str, bytes]] = []
 
         def listen(connection: ServerConnection) -> None:
             while True:
-                got(connection.receive())
+                messages.append(connection.receive())
 
-        task = self.connect(self.serve(listen))
+        self.serve(listen)
+        task = self.connect()
 
         def send(name: str) -> None:
             for number in range(100):
@@ -140,23 +135,23 @@ class OrderTests(OnlineTestCase):
         senders = [Running(lambda name=name: send(name)) for name in "abcd"]  # type: ignore[misc]
         for sender in senders:
             sender.result()
-        messages = got.wait(400)
+        task.close()
+        self.assertEqual(len(messages), 400)
         for name in "abcd":
             own = [message for message in messages if message[0] == name]
             self.assertEqual(own, [f"{name} {number} " + name * (number * 50) for number in range(100)])
 
     def test_a_send_inside_a_handler(self) -> None:
         """Rules 121 and 187: any call is allowed there, the blocking ones too."""
-        task = self.connect(self.serve())
-        box = Box()
+        task, told = self.connect(), Recorder()
 
         def answer(result: wssync.Result) -> None:
             task.send("from the handler")
-            box(task.receive(timeout=PATIENCE))
+            told.handler("answered")(task.receive(timeout=PATIENCE))
 
         task.receive(answer)
         task.send("first")
-        self.assertEqual(box.one(), "from the handler")
+        told.assert_next("answered", "from the handler")
 
 
 class DeafPeerTests(OnlineTestCase):
@@ -171,14 +166,14 @@ class DeafPeerTests(OnlineTestCase):
         task, peer = self.pair(write_limit=2**30)
         self._fill(task)
         peer.send("still here")
-        self.assertEqual(task.receive(timeout=PATIENCE), "still here")
+        self.assertReceives(task, "still here")
         task.send(b"more", lambda error: None)
         self.assertGreater(task.buffered_amount, 4)
 
     def test_no_other_task_suffers(self) -> None:
         """Another task of the same session goes on, both ways."""
-        deaf, echo = self.hold(compression=None), self.serve()
-        session = self.session(self.configuration(write_limit=2**30))
+        deaf, echo = self.serve(stop_reading, compression=None), self.serve()
+        session = self.session(write_limit=2**30)
         tasks = [session.websocket_task(server.url) for server in (deaf, echo)]
         for task in tasks:
             task.resume()
@@ -186,7 +181,7 @@ class DeafPeerTests(OnlineTestCase):
         self._fill(tasks[0])
         blocked = Running(lambda: tasks[0].send(bytes(2**20)))
         tasks[1].send("x")
-        self.assertEqual(tasks[1].receive(timeout=PATIENCE), "x")
+        self.assertReceives(tasks[1], "x")
         tasks[0].cancel()
         self.assertIsInstance(blocked.error(), wssync.Cancelled)
 
@@ -230,19 +225,20 @@ class DeafPeerTests(OnlineTestCase):
 
     def test_write_limit(self) -> None:
         """Rules 117 and 120: below it any size is taken; above it a handler gets SendQueueFull and the task goes on."""
-        task = self.session(self.configuration(write_limit=10)).websocket_task(self.serve().url)
-        boxes = [Box() for _ in range(4)]
-        for box, message in zip(boxes, (b"x" * 9, b"x" * 5000, b"y", b"z")):
-            task.send(message, box)
-        for box in boxes[2:]:
-            self.assertIsInstance(box.one(), wssync.SendQueueFull)
+        task, told = self.session(write_limit=10).websocket_task(self.server.url), Recorder()
+        for name, message in (("below", b"x" * 9), ("across", b"x" * 5000), ("above", b"y"), ("above too", b"z")):
+            task.send(message, told.handler(name))
+        for name in ("above", "above too"):
+            event = told.assert_next(name, ANY)
+            self.assertIsInstance(event.arguments[0], wssync.SendQueueFull)
         self.assertEqual(task.buffered_amount, 5009)
         task.resume()
-        self.assertEqual([boxes[0].one(), boxes[1].one()], [None, None])
+        told.assert_next("below", None)
+        told.assert_next("across", None)
         self.assertIsNone(task.error)
         task.send("blocking sends wait instead")
-        received = [task.receive(timeout=PATIENCE) for _ in range(3)]
-        self.assertEqual(received, [b"x" * 9, b"x" * 5000, "blocking sends wait instead"])
+        for expected in (b"x" * 9, b"x" * 5000, "blocking sends wait instead"):
+            self.assertReceives(task, expected)
         self.assertEqual(task.buffered_amount, 0)
 
     def test_an_interrupt_withdraws(self) -> None:
@@ -276,14 +272,13 @@ class FloodTests(OnlineTestCase):
             connection.send("all here")
             connection.receive()
 
-        server = self.serve(serve, tls=tls, compression=None)
-        context = make_context(cafile=server.ca_file) if tls else None
-        task = self.connect(server, ssl_context=context)
+        self.serve(serve, tls=tls, compression=None)
+        task = self.connect()
         sender = Running(lambda: [task.send(block) for _ in range(count)])
         for _ in range(count):
-            self.assertEqual(task.receive(timeout=PATIENCE), block)
+            self.assertReceives(task, block)
         sender.result()
-        self.assertEqual(task.receive(timeout=PATIENCE), "all here")
+        self.assertReceives(task, "all here")
         task.close()
 
     def test_both_send_at_once(self) -> None:
@@ -301,9 +296,9 @@ class SendAfterTheEndTests(OnlineTestCase):
         """Rule 116: ConnectionClosed, raised or given to the handler, while the closing handshake goes on."""
         task, peer = self.pair()
         task.cancel(4000, "enough")
-        box = Box()
-        task.send("late", box)
-        error = box.one()
+        told = Recorder()
+        task.send("late", told.handler("sent"))
+        [error] = told.assert_next("sent", ANY).arguments
         self.assertIsInstance(error, wssync.ConnectionClosed)
         self.assertEqual(
             (error.sent_close, error.url_error_code, error.url), ((4000, "enough"), -1005, task._plan.request.url)
@@ -314,8 +309,8 @@ class SendAfterTheEndTests(OnlineTestCase):
             task.send_pong()
         with self.assertRaises(wssync.ConnectionClosed):
             task.send_ping()
-        task.send_ping(box)
-        self.assertIsInstance(box.wait(2)[1], wssync.ConnectionClosed)
+        task.send_ping(told.handler("ponged"))
+        self.assertIsInstance(told.assert_next("ponged", ANY).arguments[0], wssync.ConnectionClosed)
         with self.assertRaises(wssync.ConnectionClosed) as caught:
             peer.receive(PATIENCE)
         self.assertEqual(caught.exception.code, 4000)
@@ -324,18 +319,18 @@ class SendAfterTheEndTests(OnlineTestCase):
         """Rules 144 and 174: the very error that ended the task, for each kind of call."""
         task, peer = self.pair()
         peer.drop()
-        task.wait_until_closed(PATIENCE)
-        box = Box()
-        task.send("x", box)
-        task.send_ping(box)
-        task.receive(box)
+        self.assertClosed(task)
+        told = Recorder()
+        task.send("x", told.handler("sent"))
+        task.send_ping(told.handler("ponged"))
+        task.receive(told.handler("received"))
         calls = (lambda: task.send("x"), task.send_ping, task.send_pong, task.receive)
         for call in calls:
             with self.assertRaises(wssync.ConnectionClosed) as caught:
                 call()
             self.assertIs(caught.exception, task.error)
-        sent, pinged, received = box.wait(3)
-        self.assertTrue(sent is pinged is received.error is task.error)
+        for name in ("sent", "ponged", "received"):
+            told.assert_next(name, task.error)
 
     def test_between_a_cancel_and_the_end(self) -> None:
         """A send that comes too late to be sent fails in its turn, behind those that were queued before."""
@@ -343,21 +338,22 @@ class SendAfterTheEndTests(OnlineTestCase):
         self.addCleanup(release.set)
         task, _ = self.pair(write_limit=2**30)
         task.suspend()
-        order = Box()
-        task.send("queued", lambda error: order(("queued", error, task.close_code)))
+        told = Recorder()
+
+        def handler(name: str) -> Callable[[object], None]:
+            return lambda error: told.handler(name)(error, task.close_code)
+
+        task.send("queued", handler("queued"))
         connection = task._connection
         with connection.outbox.role._lock:  # nobody can finish the connection meanwhile
             task.cancel()
-            late = threading.Thread(
-                target=lambda: task.send("late", lambda error: order(("late", error, task.close_code)))
-            )
+            late = threading.Thread(target=lambda: task.send("late", handler("late")))
             late.start()
             late.join(PATIENCE)
             with self.assertRaises(TimeoutError):
                 Running(lambda: task.send("later", timeout=0.01)).result()
-            task.send_ping(lambda error: order(("ping", error, task.close_code)))
-            self.assertEqual(order.values, [])
-        self.assertEqual(
-            order.wait(3),
-            [(name, task.error, wssync.CloseCode.ABNORMAL_CLOSURE) for name in ("queued", "late", "ping")],
-        )
+            task.send_ping(handler("ping"))
+            told.assert_exhausted()
+        self.assertClosed(task)
+        for name in ("queued", "late", "ping"):
+            told.assert_next(name, task.error, wssync.CloseCode.ABNORMAL_CLOSURE)

@@ -38,6 +38,11 @@ class Running(Generic[T]):
             raise self._error
         return self._results[0]
 
+    def failed(self) -> bool:
+        """Wait for its end, and tell whether that was an exception."""
+        self.thread.join(PATIENCE)
+        return self._error is not None
+
     def error(self) -> BaseException:
         """Wait for its end, which must be an exception."""
         try:

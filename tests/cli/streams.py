@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-import unittest
 from typing import List, Tuple
 
 from wssync.cli import main
 from wssync.cli.console import Console
+from wssync.testing import WebSocketTestCase
 
 __all__ = ["CommandCase", "FailingBytes", "Terminal", "console", "reader", "text_of", "writer"]
 
@@ -53,7 +53,7 @@ def console(data: bytes = b"") -> Console:
     return Console(reader(data), writer(), writer())
 
 
-class CommandCase(unittest.TestCase):
+class CommandCase(WebSocketTestCase):
     """Runs the command line inside the process."""
 
     def command(self, *arguments: str, data: bytes = b"") -> Tuple[int, str, str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import re
 import socket
 from unittest import mock
 
@@ -13,7 +12,8 @@ from tests.support import cases, with_cases
 from wssync.cli import command, main
 from wssync.cli.console import Console
 from wssync.cli.filtering import Filter
-from wssync.testing import Server, ServerConnection
+from wssync.protocol.urls import parse_url
+from wssync.testing import drop, raw, refuse, set_cookies
 
 
 class EchoTests(CommandCase):
@@ -27,9 +27,9 @@ class EchoTests(CommandCase):
 
     def test_a_url(self) -> None:
         """The server gets the header fields, subprotocols and origin that were asked for, and a Close 1000."""
-        with Server(protocols=["b"]) as server:
-            words = ["--header", "X:1", "--subprotocol", "a", "--subprotocol", "b", "--origin", "http://o", "--binary"]
-            self.assertEqual(self.command(server.url, *words, data=b"a\nb\n"), (0, "ab", ""))
+        server = self.serve(protocols=["b"])
+        words = ["--header", "X:1", "--subprotocol", "a", "--subprotocol", "b", "--origin", "http://o", "--binary"]
+        self.assertEqual(self.command(server.url, *words, data=b"a\nb\n"), (0, "ab", ""))
         headers = server.requests[0].headers
         self.assertEqual((headers["X"], headers["Origin"]), ("1", "http://o"))
         self.assertEqual(headers["Sec-WebSocket-Protocol"], "a, b")
@@ -37,10 +37,10 @@ class EchoTests(CommandCase):
 
     def test_tls(self) -> None:
         """A certificate nobody vouches for is refused, unless its authority is given or nothing is to be checked."""
-        with Server(tls=True) as server:
-            self.assertFails(1, "certificate was not accepted", server.url)
-            for words in (["--ca-file", server.ca_file or ""], ["--insecure"]):
-                self.assertEqual(self.command(server.url, *words, data=b"hello\n"), (0, "hello\n", ""))
+        server = self.serve(tls=True)
+        self.assertFails(1, "certificate was not accepted", server.url)
+        for words in (["--ca-file", server.ca_file or ""], ["--insecure"]):
+            self.assertEqual(self.command(server.url, *words, data=b"hello\n"), (0, "hello\n", ""))
 
 
 @with_cases
@@ -62,9 +62,8 @@ class FailureTests(CommandCase):
 
     def test_refused(self) -> None:
         """A port where nobody listens."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        self.assertFails(1, rf"127\.0\.0\.1.*{port}", f"ws://127.0.0.1:{port}/")
+        self.server.refuse_connections()
+        self.assertFails(1, rf"127\.0\.0\.1.*{parse_url(self.server.url).port}", self.server.url)
 
     def test_host_not_found(self) -> None:
         """A name without an address."""
@@ -73,42 +72,35 @@ class FailureTests(CommandCase):
 
     def test_no_tls(self) -> None:
         """A server that does not speak TLS."""
-        with Server() as server:
-            self.assertFails(1, "TLS handshake failed", server.url.replace("ws:", "wss:"))
+        with self.assertLogs("wssync.testing", "INFO"):
+            self.assertFails(1, "TLS handshake failed", self.server.url.replace("ws:", "wss:"))
+        self.server.take_errors()  # what TLS says first is no HTTP
+        self.server.take_errors()
 
     def test_not_found(self) -> None:
         """Another status than 101 is told; with --verbose the response too, without secrets."""
-
-        def refuse(connection: ServerConnection) -> None:
-            connection.respond(404, headers={"X-Why": "moved", "Set-Cookie": "secret"})
-
-        with Server(opening=refuse) as server:
-            self.assertFails(1, "404 Not Found", server.url)
-            status, _, errors = self.command("--verbose", server.url)
+        server = self.serve(opening=refuse(404, headers={"X-Why": "moved", "Set-Cookie": "secret"}))
+        self.assertFails(1, "404 Not Found", server.url)
+        status, _, errors = self.command("--verbose", server.url)
         self.assertEqual(status, 1)
-        self.assertIn("* 404 Not Found\n*     X-Why: moved\n*     Set-Cookie: ***\n", errors)
+        self.assertIn("* 404 Not Found\n", errors)
+        self.assertIn("*     X-Why: moved\n*     Set-Cookie: ***\n", errors)
         self.assertNotIn("secret", errors)
 
     def test_not_http(self) -> None:
         """An answer that is no HTTP has no response to show."""
-
-        def answer(connection: ServerConnection) -> None:
-            connection.send_raw(b"220 mail\r\n\r\n")
-
-        with Server(opening=answer) as server:
-            status, output, errors = self.command("--verbose", server.url)
+        server = self.serve(opening=raw(b"220 mail\r\n\r\n"))
+        status, output, errors = self.command("--verbose", server.url)
         self.assertEqual((status, output, errors.count("\n")), (1, "", 1))
 
     def test_timeout(self) -> None:
         """A server that never answers."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-            self.assertFails(1, "while waiting for the response", f"ws://127.0.0.1:{port}/", "--timeout", "0.01")
+        self.server.ignore_connections()
+        self.assertFails(1, "while waiting for the response", self.server.url, "--timeout", "0.01")
 
     def test_lost(self) -> None:
         """A connection that ends without a Close."""
-        with Server(lambda connection: connection.drop()) as server:
-            self.assertFails(1, "closed|lost|ended", server.url, "--wait", "10")
+        self.assertFails(1, "closed|lost|ended", self.serve(drop).url, "--wait", "10")
 
     def test_an_input_that_is_not_utf_8(self) -> None:
         """Status 2, and one line, after the answers to what came before."""
@@ -118,8 +110,7 @@ class FailureTests(CommandCase):
 
     def test_a_port_that_is_taken(self) -> None:
         """`serve` says so in one line."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.assertFails(1, "in use|permitted", "serve", "--port", str(listener.getsockname()[1]))
+        self.assertFails(1, "in use|permitted", "serve", "--port", str(parse_url(self.server.url).port))
 
     def test_an_output_that_fails(self) -> None:
         """A full disk is a failure; a reader that has gone away is none."""
@@ -136,22 +127,18 @@ class FailureTests(CommandCase):
 class EndTests(CommandCase):
     def test_an_unusual_code(self) -> None:
         """It was a clean close, but the code is worth a line."""
-        with Server(lambda connection: connection.close(4000, "why not")) as server:
-            status, _, errors = self.command(server.url, "--wait", "10")
+        server = self.serve(lambda connection: connection.close(4000, "why not"))
+        status, _, errors = self.command(server.url, "--wait", "10")
         self.assertEqual((status, errors), (0, "wssync: the server closed the connection with 4000: why not\n"))
 
     def test_verbose(self) -> None:
         """What was negotiated, and how it ended, on standard error."""
-
-        def opening(connection: ServerConnection) -> None:
-            connection.accept({"Set-Cookie": "secret"})
-
-        with Server(protocols=["chat"], opening=opening) as server:
-            port = re.findall(r"\d+", server.url)[-1]
-            status, output, errors = self.command("--verbose", "--subprotocol", "chat", server.url, data=b"a\n")
+        url = self.serve(protocols=["chat"], opening=set_cookies("secret")).url
+        status, output, errors = self.command("--verbose", "--subprotocol", "chat", url, data=b"a\n")
         self.assertEqual((status, output), (0, "a\n"))
         lines = errors.splitlines()
-        self.assertEqual(lines[:2], [f"* connected to 127.0.0.1 port {port}", "* 101 Switching Protocols"])
+        connected = f"* connected to 127.0.0.1 port {parse_url(url).port}"
+        self.assertEqual(lines[:2], [connected, "* 101 Switching Protocols"])
         self.assertIn("*     Set-Cookie: ***", lines)
         self.assertEqual(
             lines[-3:],
@@ -160,8 +147,7 @@ class EndTests(CommandCase):
 
     def test_verbose_without_anything(self) -> None:
         """What was not negotiated is told as well."""
-        with Server(compression=None) as server:
-            _, _, errors = self.command("--verbose", server.url)
+        _, _, errors = self.command("--verbose", self.serve(compression=None).url)
         self.assertIn("* subprotocol: none\n* extensions: none\n", errors)
 
     def test_an_interrupt(self) -> None:
@@ -171,9 +157,9 @@ class EndTests(CommandCase):
 
     def test_an_interrupt_while_talking(self) -> None:
         """It closes with 1001, and --verbose tells how it ended."""
-        with Server() as server, mock.patch.object(Filter, "converse", side_effect=KeyboardInterrupt):
-            status, _, errors = self.command("--verbose", server.url)
-        self.assertEqual((status, server.connections[0].close_code), (130, 1001))
+        with mock.patch.object(Filter, "converse", side_effect=KeyboardInterrupt):
+            status, _, errors = self.command("--verbose", self.server.url)
+        self.assertEqual((status, self.server.connections[0].close_code), (130, 1001))
         self.assertIn("* closed with 1001 GOING_AWAY\n", errors)
 
     def test_the_end_of_serving(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import unittest
 from typing import Any, Callable, List, Optional, Union
 from unittest import mock
 
@@ -11,7 +10,7 @@ import wssync
 from wssync.cli import conversation as module
 from wssync.cli.conversation import Conversation, Problem, Status
 from wssync.executors import SerialExecutor
-from wssync.testing import Server, ServerConnection, echo
+from wssync.testing import ServerConnection, WebSocketTestCase, drop, raw, script
 
 Shown = List[Union[str, bytes]]
 
@@ -36,17 +35,14 @@ class Script(Conversation):
         self.woken += 1
 
 
-class ConversationCase(unittest.TestCase):
+class ConversationCase(WebSocketTestCase):
     def setUp(self) -> None:
         self.shown: Shown = []
         self.executor = SerialExecutor()
         self.addCleanup(self.executor.shutdown)
 
-    def connect(self, handler: Callable[[ServerConnection], object] = echo) -> wssync.WebSocketTask:
-        self.server = Server(handler)
-        self.server.start()
-        self.addCleanup(self.server.close)
-        return wssync.connect(self.server.url, executor=self.executor)
+    def connect(self, *arguments: Any, **options: Any) -> wssync.WebSocketTask:
+        return super().connect(*arguments, executor=self.executor, **options)
 
 
 class OrderTests(ConversationCase):
@@ -66,30 +62,22 @@ class OrderTests(ConversationCase):
         Script(self.connect(), self.shown.append, "a").run()
         self.assertEqual(len(self.server.connections[0].pings), 1)
         Script(self.connect(), self.shown.append).run()
-        self.assertEqual(len(self.server.connections[0].pings), 0)
+        self.assertEqual(len(self.server.connections[1].pings), 0)
 
     def test_an_answer_before_the_reply_to_our_close(self) -> None:
         """What the server says last of all is shown too."""
-
-        def handler(connection: ServerConnection) -> None:
-            # The client's Close is read as bytes, so that a message can go out before the reply to it.
-            connection.receive_raw(2 + 4 + 2)
-            connection.send("late")
-            connection.send_raw(b"\x88\x02\x03\xe8")
-            connection.drop()
-
-        Script(self.connect(handler), self.shown.append).run()
+        # The client's Close is read as bytes, so that a message can go out before the reply to it.
+        self.serve(
+            script([lambda connection: connection.receive_raw(2 + 4 + 2), "late", raw(b"\x88\x02\x03\xe8"), drop])
+        )
+        Script(self.connect(), self.shown.append).run()
         self.assertEqual(self.shown, ["late"])
 
     def test_messages_of_a_server_that_closes_at_once(self) -> None:
         """They are shown though the connection has ended before anybody asked for them."""
-
-        def greet(connection: ServerConnection) -> None:
-            connection.send("hello")
-            connection.send(b"\x00")
-
-        task = self.connect(greet)
-        task.wait_until_closed(10)
+        self.serve(script(["hello", b"\x00"]))
+        task = self.connect()
+        self.assertClosed(task)
         Script(task, self.shown.append).run()
         self.assertEqual(self.shown, ["hello", b"\x00"])
 
@@ -98,16 +86,8 @@ class WaitTests(ConversationCase):
     def test_listening(self) -> None:
         """With `wait` the connection stays until the server ends it, or the time is over."""
         go_on = threading.Event()
-
-        def handler(connection: ServerConnection) -> None:
-            go_on.wait(10)
-            connection.send("news")
-
-        def show(message: str) -> None:
-            self.shown.append(message)
-
-        task = self.connect(handler)
-        talk = Script(task, show, wait=60)
+        self.serve(script([lambda connection: go_on.wait(10), "news"]))
+        talk = Script(self.connect(), self.shown.append, wait=60)
         with mock.patch.object(module, "wait_for", side_effect=self.let_go(go_on)) as waits:
             talk.run()
         self.assertEqual(self.shown, ["news"])
@@ -138,7 +118,8 @@ class PingTests(ConversationCase):
             closing.wait(10)
 
         closing = threading.Event()
-        task = self.connect(handler)
+        self.serve(handler)
+        task = self.connect()
         talk = Script(task, self.shown.append, "a")
         with mock.patch.object(task, "close", side_effect=self.closing(task, closing)):
             talk.run()
@@ -198,8 +179,9 @@ class EndTests(ConversationCase):
 
     def test_a_send_after_the_end(self) -> None:
         """What could not be sent is a problem."""
-        task = self.connect(lambda connection: None)
-        task.wait_until_closed(10)
+        self.serve(script([]))
+        task = self.connect()
+        self.assertClosed(task)
         talk = Script(task, self.shown.append, "a")
         talk.run()
         expected = Problem(Status.FAILED, "the connection was closed before everything was sent")

@@ -10,14 +10,13 @@ import unittest
 from typing import List
 from unittest import mock
 
-import wssync
 from tests.cli.streams import CommandCase, console, text_of, writer
 from tests.support import cases, with_cases
 from wssync.cli.console import Console
 from wssync.cli.conversation import Status
 from wssync.cli.filtering import Filter, LineSplitter
 from wssync.executors import SerialExecutor
-from wssync.testing import Server, ServerConnection
+from wssync.testing import expect, script
 
 
 @with_cases
@@ -41,16 +40,12 @@ class LineSplitterTests(unittest.TestCase):
 
 class FilterTests(CommandCase):
     def setUp(self) -> None:
-        self.server = Server()
-        self.server.start()
-        self.addCleanup(self.server.close)
         self.executor = SerialExecutor()
         self.addCleanup(self.executor.shutdown)
 
     def filter(self, data: bytes, *, binary: bool = False) -> Filter:
         self.console = console(data)
-        task = wssync.connect(self.server.url, executor=self.executor)
-        talk = Filter(task, self.console, binary=binary)
+        talk = Filter(self.connect(executor=self.executor), self.console, binary=binary)
         talk.run()
         return talk
 
@@ -94,12 +89,11 @@ class FilterTests(CommandCase):
 
     def test_a_server_that_hangs_up(self) -> None:
         """The command ends though the input does not; what comes later is not read."""
-        with Server(lambda connection: connection.send("bye")) as server:
-            stdin, _ = self.open_pipe()
-            output = writer()
-            task = wssync.connect(server.url, executor=self.executor)
-            talk = Filter(task, Console(stdin, output, None))
-            talk.run()
+        self.serve(script(["bye"]))
+        stdin, _ = self.open_pipe()
+        output = writer()
+        talk = Filter(self.connect(executor=self.executor), Console(stdin, output, None))
+        talk.run()
         self.assertEqual(text_of(output), "bye\n")
         self.assertIsNone(talk.problem)
 
@@ -123,31 +117,25 @@ class FilterTests(CommandCase):
         def take(talk: Filter) -> None:
             ended.set()
 
-        with Server(lambda connection: None) as server, mock.patch.object(Console, "read", read):
-            task = wssync.connect(server.url, executor=self.executor)
-            talk = Filter(task, console())
-            with mock.patch.object(Filter, "wake", take):
-                talk.run()
+        self.serve(script([]))
+        talk = Filter(self.connect(executor=self.executor), console())
+        with mock.patch.object(Console, "read", read), mock.patch.object(Filter, "wake", take):
+            talk.run()
         assert talk.problem is not None
         self.assertEqual(talk.problem.status, Status.FAILED)
 
     def test_lines_are_sent_before_the_input_ends(self) -> None:
         """Each piece of the input is sent when it comes: the answer is there while the pipe is still open."""
         stdin, writers = self.open_pipe()
+        self.serve(script([expect("first"), "answer", expect("second")]))
+        task = self.connect(executor=self.executor)
+        talk = Filter(task, Console(stdin, None, None))
 
-        def handler(connection: ServerConnection) -> None:
-            connection.send(connection.receive())
-            connection.receive()
+        def show(message: object) -> None:
+            self.assertEqual(message, "answer")
+            os.write(writers[0], b"ond\n")
 
-        with Server(handler) as server:
-            task = wssync.connect(server.url, executor=self.executor)
-            talk = Filter(task, Console(stdin, None, None))
-
-            def show(message: object) -> None:
-                self.assertEqual(message, "first")
-                os.write(writers[0], b"second\n")
-
-            os.write(writers[0], b"first\nsec")
-            with mock.patch.object(talk, "_show", show):
-                talk.run()
-            self.assertEqual(task.close_code, 1000)
+        os.write(writers[0], b"first\nsec")
+        with mock.patch.object(talk, "_show", show):
+            talk.run()
+        self.assertEqual(task.close_code, 1000)

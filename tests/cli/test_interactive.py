@@ -11,13 +11,12 @@ import unittest
 from typing import Callable, List, Optional
 from unittest import mock
 
-import wssync
 from tests.cli.streams import Terminal, text_of
 from wssync.cli import interactive as module
 from wssync.cli.console import Console
 from wssync.cli.interactive import Interactive, Screen, line_editor
 from wssync.executors import SerialExecutor
-from wssync.testing import Server, ServerConnection
+from wssync.testing import Handler, ServerConnection, WebSocketTestCase, echo
 
 ERASE = "\r\x1b[K"
 
@@ -207,15 +206,16 @@ class LineEditorTests(unittest.TestCase):
             self.assertEqual(line_editor()(), "abc")
 
 
-class InteractiveTests(unittest.TestCase):
+class InteractiveTests(WebSocketTestCase):
     def setUp(self) -> None:
         self.terminal = Terminal(io.BytesIO(), encoding="utf-8")
         self.executor = SerialExecutor()
         self.addCleanup(self.executor.shutdown)
 
-    def talk(self, ask: Callable[[str], str], handler: Callable[[ServerConnection], object], *, binary: bool) -> str:
-        with Server(handler) as server, mock.patch.object(builtins, "input", ask):
-            task = wssync.connect(server.url, executor=self.executor)
+    def talk(self, ask: Callable[[str], str], handler: Handler = echo, *, binary: bool = False) -> str:
+        self.serve(handler)
+        task = self.connect(executor=self.executor)
+        with mock.patch.object(builtins, "input", ask):
             screen = Screen(Console(None, self.terminal, None).write, ask)
             with mock.patch.object(module, "Screen", return_value=screen):
                 self.dialogue = Interactive(task, Console(None, self.terminal, None), binary=binary)
@@ -225,7 +225,7 @@ class InteractiveTests(unittest.TestCase):
     def test_a_dialogue(self) -> None:
         """What is typed is sent, what comes is shown, Ctrl-D closes, and the end is told."""
         ask = mock.Mock(side_effect=["hello", EOFError])
-        text = self.talk(ask, lambda connection: connection.send(connection.receive()), binary=False)
+        text = self.talk(ask)
         self.assertTrue(text.startswith("Connected. Ctrl-D closes the connection.\n"), text)
         self.assertIn("hello\n", text)
         self.assertTrue(text.endswith("Closed: 1000.\n"), text)
@@ -233,16 +233,12 @@ class InteractiveTests(unittest.TestCase):
     def test_binary(self) -> None:
         """Lines are sent as bytes, and shown as a dump."""
         ask = mock.Mock(side_effect=["\xe4", EOFError])
-
-        def echo(connection: ServerConnection) -> None:
-            connection.send(connection.receive())
-
-        self.assertIn("<2 bytes: c3 a4>\n", self.talk(ask, echo, binary=True))
+        self.assertIn("<2 bytes: c3 a4>\n", self.talk(ask, binary=True))
 
     def test_a_line_that_is_no_text(self) -> None:
         """It is not sent; the dialogue goes on."""
         ask = mock.Mock(side_effect=["\ud800", "hello", EOFError])
-        text = self.talk(ask, lambda connection: connection.send(connection.receive()), binary=False)
+        text = self.talk(ask)
         self.assertIn("not sent: ", text)
         self.assertIn("hello\n", text)
 
@@ -254,7 +250,7 @@ class InteractiveTests(unittest.TestCase):
             never.wait(10)
             return ""
 
-        text = self.talk(ask, lambda connection: connection.close(1001, "b\x07ye"), binary=False)
+        text = self.talk(ask, lambda connection: connection.close(1001, "b\x07ye"))
         self.assertTrue(text.endswith("Closed: 1001 (b\\x07ye).\n"), text)
 
     def test_a_line_after_the_end(self) -> None:
@@ -272,5 +268,5 @@ class InteractiveTests(unittest.TestCase):
 
         # The knock comes when the connection has ended; this one only lets the line through.
         with mock.patch.object(Screen, "end", lambda screen: ended.set()):
-            self.talk(ask, handler, binary=False)
+            self.talk(ask, handler)
         self.assertIsNotNone(self.dialogue.problem)

@@ -5,7 +5,7 @@ the stream, lets the engine make its turns, moves the clock, and looks at what w
 blocks then; where a real one would wait, `MemoryStream.idle` is called, which goes on with the script.
 
 Some tests start the thread (`threaded=True`). Then the stream's `wait` sleeps until it is woken, and
-`FakeClock.advance` wakes it; tests wait for events, never for time, and each wait has an end.
+`StillClock.advance` wakes it; tests wait for events, never for time, and each wait has an end.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import unittest
 from collections import deque
 from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple, Union
 
+from tests.clock import StillClock
 from tests.threads import Running as Running
 from wssync.configuration import SessionConfiguration
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
@@ -31,7 +32,6 @@ from wssync.protocol.deflate import DeflateOptions
 from wssync.protocol.frames import Opcode, mask, read_header
 from wssync.protocol.handshake import ServerAccepted, answer
 from wssync.protocol.http1 import Request, parse_request_head
-from wssync.transport.clock import Clock
 from wssync.transport.stream import Address, Buffer, Stream
 from wssync.transport.waiting import Attempt, Waker, wait_for
 
@@ -43,22 +43,6 @@ URL = "ws://example.test/chat"
 EPSILON = 0.001
 
 Frame = Tuple[Opcode, bytes]
-
-
-class FakeClock(Clock):
-    """Stands still until it is told to go on, and then wakes who waits by it."""
-
-    def __init__(self) -> None:
-        self.time = 1000.0
-        self.wakers: List[Waker] = []
-
-    def now(self) -> float:
-        return self.time
-
-    def advance(self, seconds: float) -> None:
-        self.time += seconds
-        for waker in list(self.wakers):
-            waker.wake()
 
 
 class MemoryStream(Stream):
@@ -73,7 +57,7 @@ class MemoryStream(Stream):
     idle: called with the timeout where a wait would sleep (for scripts).
     """
 
-    def __init__(self, clock: FakeClock, *, blocking: bool = False) -> None:
+    def __init__(self, clock: StillClock, *, blocking: bool = False) -> None:
         self.clock = clock
         self.blocking = blocking
         self.waker: Optional[Waker] = None
@@ -309,7 +293,7 @@ class Rig:
         **settings: Any,
     ) -> None:
         self.case = case
-        self.clock = FakeClock()
+        self.clock = StillClock()
         self.stream = MemoryStream(self.clock, blocking=threaded)
         self.stream.answer = answer or accepting()
         self.script: Deque[Callable[[], None]] = deque()
@@ -323,7 +307,7 @@ class Rig:
         self.gate = Gate(6)
         self.plan = Plan(Request(URL), (), self.configuration, _no_tls, self.gate, self._dial)
         self.engine = Engine(self.connection, self.plan)
-        self.clock.wakers.append(self.engine._waker)
+        self.clock.attend(self.engine._waker)
         case.addCleanup(self._tear_down)
         if opened:
             self.open()

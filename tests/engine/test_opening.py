@@ -17,18 +17,19 @@ from wssync.transport.clock import Deadline
 from wssync.transport.stream import Stream
 from wssync.transport.waiting import Attempt, Waker
 
+from ..clock import StillClock
 from ..protocol.wire import TEXT, frame
-from .support import EPSILON, PATIENCE, URL, FakeClock, MemoryStream, Running, accepting, lost
+from .support import EPSILON, PATIENCE, URL, MemoryStream, Running, accepting, lost
 
 REFUSAL = b"HTTP/1.1 404 Not Found\r\n"
 
 
 class OpeningTestCase(unittest.TestCase):
     def setUp(self) -> None:
-        self.clock = FakeClock()
+        self.clock = StillClock()
         self.waker = Waker()
         self.addCleanup(self.waker.close)
-        self.clock.wakers.append(self.waker)
+        self.clock.attend(self.waker)
         self.stream = MemoryStream(self.clock)
         self.stream.answer = accepting()
         self.stream.idle = self.go_on

@@ -18,14 +18,15 @@ from wssync.protocol.encoder import PIECE, WHOLE, Encoder
 from wssync.protocol.frames import Opcode, Role, mask, read_header
 from wssync.transport.waiting import Waker
 
-from .support import FakeClock, Frame, MemoryStream, Running, close_body, frames_in
+from ..clock import StillClock
+from .support import Frame, MemoryStream, Running, close_body, frames_in
 
 PLENTY = 1 << 30
 
 
 class OutboxTestCase(unittest.TestCase):
     def setUp(self) -> None:
-        self.clock = FakeClock()
+        self.clock = StillClock()
         self.mutex = threading.Lock()
         self.executor = QueueExecutor()
         self.strand = Strand(self.executor, lambda error: None)

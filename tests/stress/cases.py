@@ -19,9 +19,9 @@ from typing import Any, Callable, ClassVar, List, Optional
 
 import wssync
 from tests.stress.schedules import run_schedules
-from tests.tasks import PATIENCE, Box, OnlineTestCase, Running, library_threads, needs_trustme
+from tests.tasks import PATIENCE, OnlineTestCase, Running, needs_trustme
 from tests.test_task_send import FloodTests as Floods
-from wssync.testing import Server, ServerConnection
+from wssync.testing import Recorder, Server, ServerConnection
 
 __all__ = ["CancelEverywhere", "FloodCases", "InterruptCases", "ScheduleCases"]
 
@@ -131,34 +131,33 @@ class CancelEverywhere(OnlineTestCase):
 
     def _play(self, server: Server, line: int) -> bool:
         """Whether that line was reached."""
-        boxes = [Box() for _ in range(4)]
-        session = wssync.Session(self.configuration())
+        told = Recorder()
+        session = wssync.Session()
         task = session.websocket_task(server.url)
         with Tripwire(line, task.cancel) as wire:
-            task.send("one", boxes[0])
-            task.receive(boxes[1])
-            task.send_ping(boxes[2])
-            task.receive(boxes[3])
+            task.send("one", told.handler("sent"))
+            task.receive(told.handler("first"))
+            task.send_ping(told.handler("ponged"))
+            task.receive(told.handler("second"))
             task.resume()
             for call in (lambda: task.send("two"), lambda: task.send("three"), task.receive, task.close):
                 try:
                     call()
                 except wssync.WebSocketError:
                     pass
-            for box in boxes:
-                self.assertEqual(len(box.wait()), 1, f"line {line}")
+            for name in ("sent", "first", "ponged", "second"):
+                self.assertEqual(len(told.wait_for(name)), 1, f"line {line}")
         session.invalidate_and_cancel()
         task._join()
         self.assertIs(task.state, wssync.TaskState.COMPLETED, f"line {line}")
-        self.assertEqual([len(box.values) for box in boxes], [1] * 4, f"line {line}")
+        self.assertEqual(len(told.events), 4, f"line {line}")
         return wire.was_reached
 
     def test_cancelled_at_every_line(self) -> None:
         """Each handler is called once, no call hangs, nothing is left."""
         self.quiet()
-        server = self.serve()
         line = 1
-        while self._play(server, line):
+        while self._play(self.server, line):
             line += self.step
         print(f"cancelled at {line // self.step} lines", flush=True)
         self.assertGreater(line, 500)
@@ -192,7 +191,8 @@ class InterruptCases(StressCase):
             connection.send(f"end {number}")
             connection.receive()
 
-        task = self.connect(self.serve(pour))
+        self.serve(pour)
+        task = self.connect()
         previous = signal.signal(signal.SIGALRM, self._hit)
         self.addCleanup(signal.signal, signal.SIGALRM, previous)
         received: List[int] = []
@@ -226,14 +226,13 @@ class InterruptCases(StressCase):
 
     def test_hit_while_sending(self) -> None:
         """The connection goes on or ends with an error that says so; no caller hangs and no thread stays."""
-        server = self.serve()
         previous = signal.signal(signal.SIGALRM, self._hit)
         self.addCleanup(signal.signal, signal.SIGALRM, previous)
         ends = time.monotonic() + self.seconds
         rounds = hits = 0
         while time.monotonic() < ends:
             rounds += 1
-            task = self.connect(server)
+            task = self.connect()
             drain = Running(lambda task=task: sum(1 for _ in task))  # type: ignore[misc]
             try:
                 while task.error is None and hits < rounds * 20:
@@ -251,4 +250,4 @@ class InterruptCases(StressCase):
             drain.thread.join(PATIENCE)
             self.assertFalse(drain.thread.is_alive())
         print(f"{hits} hits in {rounds} connections", flush=True)
-        self.assertFalse([thread for thread in library_threads() if thread.name.startswith("wssync-read-")])
+        self.assertFalse([thread for thread in threading.enumerate() if thread.name.startswith("wssync-read-")])

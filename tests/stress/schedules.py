@@ -23,7 +23,6 @@ from wssync.executors import QueueExecutor
 from wssync.protocol.frames import Opcode
 from wssync.session import Session
 from wssync.testing import Server, ServerConnection
-from wssync.transport.tls import make_context
 
 __all__ = ["Ground", "Schedule", "run_schedules"]
 
@@ -94,7 +93,7 @@ class Ground:
 
     def __enter__(self) -> Ground:
         self.server = self._stack.enter_context(Server(self._serve, tls=self.tls, opening=self._open))
-        self.context = make_context(cafile=self.server.ca_file) if self.tls else None
+        self.context = self.server.client_ssl_context
         self.pools = {
             size: self._stack.enter_context(ThreadPoolExecutor(size, thread_name_prefix="pool")) for size in (4, 32)
         }

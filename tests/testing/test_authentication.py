@@ -386,5 +386,26 @@ class RequestsTests(StrangerCase):
             self.assertAskedTwice(server)
 
 
+class WrongTypeTests(AskingCase):
+    """What is no text, and no way to ask."""
+
+    def test_is_refused(self) -> None:
+        """TypeError when the opening is made."""
+        for make in (basic, digest):
+            for user, password in ((5, "p"), ("u", None)):
+                with self.assertRaisesRegex(TypeError, "is a str, not"):
+                    make(user, password)  # type: ignore[arg-type]
+        with self.assertRaisesRegex(TypeError, "is a str, not int"):
+            digest("u", "p", algorithm=5)  # type: ignore[arg-type]
+        with self.assertRaisesRegex(TypeError, "a way to ask is"):
+            either(refuse())  # type: ignore[arg-type]
+
+    def test_an_algorithm_in_any_case(self) -> None:
+        """The challenge has it as the RFC writes it."""
+        for given, sent in (("sha-256", "SHA-256"), ("md5-SESS", "MD5-sess")):
+            challenge = self.ask(self.serve(opening=digest("u", "p", algorithm=given))).headers["WWW-Authenticate"]
+            self.assertIn(f"algorithm={sent},", challenge)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
+import tempfile
 import threading
+import types
 import unittest
-from typing import Any, Callable, List, Optional, Type
+from typing import Any, Callable, List, Optional, Tuple, Type
 from unittest import mock
 
 import wssync
 from tests.tasks import needs_trustme
 from tests.threads import PATIENCE
 from wssync.engine import surroundings
-from wssync.testing import Server, ServerConnection, leaks
-from wssync.testing.case import ANY, WebSocketTestCase
+from wssync.testing import Cassette, Server, ServerConnection, leaks
+from wssync.testing.case import ANY, WebSocketTestCase, _is_passing
 from wssync.testing.clock import FakeClock
 from wssync.testing.recorder import Recorder
+from wssync.transport.waiting import Waker
 
 Body = Callable[[WebSocketTestCase], object]
 
@@ -114,15 +119,44 @@ class ServerTests(InnerTestCase):
         self.assertPasses(run(other))
 
     def test_the_server_after_the_cleanups(self) -> None:
-        """Who calls `doCleanups` in the middle of a test gets another one afterwards."""
+        """It is still the same, and closed, until one is served; the next run begins with none."""
 
-        def body(case: WebSocketTestCase) -> None:
-            before = case.server
-            case.doCleanups()
-            self.assertIsNot(case.server, before)
-            case.doCleanups()
+        class Case(WebSocketTestCase):
+            def test(case) -> None:
+                case.assertNoMessage(case.connect(), 0)
+                before = case.server
+                case.doCleanups()
+                self.assertIs(case.server, before)
+                with self.assertRaises(wssync.ConnectionFailed):
+                    case.connect()
+                later = case.serve()
+                self.assertIs(case.server, later)
+                case.assertNoMessage(case.connect(), 0)
+                servers.append(later)
 
-        self.assertPasses(run(body))
+        servers: List[Server] = []
+        case = Case("test")
+        for number in (1, 2):
+            result = unittest.TestResult()
+            case.run(result)
+            self.assertPasses(result)
+            self.assertEqual(len(set(servers)), number)
+            self.assertIs(case.server, servers[-1])
+            self.assertRegex(repr(case.server), "closed")
+
+    def test_a_server_from_before_the_run(self) -> None:
+        """It stays the server, and is closed with the test."""
+
+        class Case(WebSocketTestCase):
+            def test(self) -> None:
+                self.connect()
+
+        case = Case("test")
+        server, result = case.server, unittest.TestResult()
+        case.run(result)
+        self.assertPasses(result)
+        self.assertEqual(len(server.requests), 1)
+        self.assertRegex(repr(server), "closed")
 
     def test_an_error_of_a_handler_fails_the_test(self) -> None:
         """With its traceback; and with the test's own failure before it, if there is one."""
@@ -178,13 +212,13 @@ class ClientTests(InnerTestCase):
         self.assertEqual([type(task.error) for task in tasks], [wssync.Cancelled] * 4)
 
     def test_the_thread_of_a_task_is_waited_for(self) -> None:
-        """The cleanup that comes next finds it gone."""
+        """Who comes after the cleanups finds it gone."""
         found: List[bool] = []
 
         def body(case: WebSocketTestCase) -> None:
-            url = case.server.url
-            case.addCleanup(lambda: found.append(task._connection.gone.is_set()))
-            task = case.connect(url)
+            task = case.connect()
+            case.doCleanups()
+            found.append(task._connection.gone.is_set())
 
         for _ in range(10):
             self.assertPasses(run(body))
@@ -223,6 +257,16 @@ class ClientTests(InnerTestCase):
         while executor.run_pending():
             pass
         self.assertPasses(result)
+
+    def test_a_path_of_the_server(self) -> None:
+        """What begins with a slash is put behind the address of the test's server."""
+
+        def body(case: WebSocketTestCase) -> None:
+            for target in ("/", "/chat", "/chat?room=1"):
+                case.connect(target)
+            self.assertEqual([request.target for request in case.server.requests], ["/", "/chat", "/chat?room=1"])
+
+        self.assertPasses(run(body))
 
     def test_a_connection_that_fails(self) -> None:
         """`connect` raises what `wssync.connect` raises, and nothing is left."""
@@ -398,18 +442,65 @@ class AssertionTests(InnerTestCase):
         self.assertPasses(self.run_with(self.script(code=4000, reason="enough"), check))
 
     def test_the_task_is_closed_otherwise(self) -> None:
-        """The failure shows both codes and reasons."""
-        for wrong, text in (
-            ((4001,), r"ended with 4000 and 'enough', not with 4001 and ANY"),
-            ((4000, "more"), r"ended with 4000 and 'enough', not with 4000 and 'more'"),
-            ((4000, None), r"ended with 4000 and 'enough', not with 4000 and None"),
+        """The failure shows what came and what was asked for, codes with their names, and the error if there is one."""
+        for code, reason, wrong, text in (
+            (4000, "enough", (4001,), "4000 and the reason 'enough', not with 4001"),
+            (4000, "enough", (4000, "more"), "4000 and the reason 'enough', not with 4000 and the reason 'more'"),
+            (4000, "enough", (4000, None), "4000 and the reason 'enough', not with 4000 and no reason"),
+            (4000, "enough", (mock.ANY, "more"), "4000 and the reason 'enough', not with the reason 'more'"),
+            (1000, None, (wssync.CloseCode.GOING_AWAY,), r"1000 \(NORMAL_CLOSURE\), not with 1001 \(GOING_AWAY\)"),
+            (1000, None, (1000, "bye"), r"1000 \(NORMAL_CLOSURE\) and no reason, not with 1000 and the reason 'bye'"),
+            (1001, "bye", (1000,), r"1001 \(GOING_AWAY\) and the reason 'bye', not with 1000"),
+            (0, None, (1000,), r"1006 \(ABNORMAL_CLOSURE\), not with 1000: Cancelled\(.*\)"),
         ):
-            with self.subTest(wrong):
-                result = self.run_with(
-                    self.script(code=4000, reason="enough"),
-                    lambda case, task, wrong=wrong: case.assertClosed(task, *wrong),  # type: ignore[misc]
-                )
-                self.assertFails(result, text)
+            with self.subTest(code=code, wrong=wrong):
+
+                def check(case: WebSocketTestCase, task: Any, code: int = code, wrong: Any = wrong) -> None:
+                    if not code:
+                        task.cancel()
+                    case.assertClosed(task, *wrong)
+
+                result = self.run_with(self.script(code=code, reason=reason), check)
+                self.assertFails(result, f"AssertionError: the task ended with {text}\n$")
+
+    def test_a_message_of_ones_own(self) -> None:
+        """It comes behind what each assertion says, or in its place without `longMessage`."""
+        calls: List[Tuple[int, str, Callable[..., object]]] = [
+            (0, "nothing came in 0.01 seconds", lambda *both: both[0].assertReceives(both[1], "x", 0.01, msg="mine")),
+            (1000, "the end of the task: .*", lambda *both: both[0].assertReceives(both[1], "x", msg="mine")),
+            (0, "the second was expected", lambda *both: both[0].assertReceives(both[1], "two", msg="mine")),
+            (0, "but 'one' came", lambda *both: both[0].assertNoMessage(both[1], PATIENCE, msg="mine")),
+            (0, "it is RUNNING", lambda *both: both[0].assertClosed(both[1], timeout=0.01, msg="mine")),
+            (1000, "not with 4000", lambda *both: both[0].assertClosed(both[1], 4000, msg="mine")),
+        ]
+        for number, (code, text, check) in enumerate(calls):
+            with self.subTest(number):
+                begin = self.script(*(["one"] if number in (2, 3) else []), code=code)
+                self.assertFails(self.run_with(begin, check), f"{text} : mine\n$")
+
+                def short(case: WebSocketTestCase, task: object, check: Callable[..., object] = check) -> None:
+                    case.longMessage = False
+                    check(case, task)
+
+                self.assertFails(self.run_with(begin, short), "AssertionError: mine\n$")
+
+    def test_what_is_no_task_and_no_message(self) -> None:
+        """TypeError at once, which says what is needed."""
+
+        def check(case: WebSocketTestCase, task: wssync.WebSocketTask) -> None:
+            nothing: Any = None
+            for call in (
+                lambda: case.assertReceives(nothing, "x"),
+                lambda: case.assertNoMessage(nothing),
+                lambda: case.assertClosed(nothing),
+            ):
+                with self.assertRaisesRegex(TypeError, "a WebSocketTask is needed, .*, not None"):
+                    call()
+            for wrong in (5, None, bytearray(b"x")):
+                with self.assertRaisesRegex(TypeError, "a message is str or bytes"):
+                    case.assertReceives(task, wrong)  # type: ignore[arg-type]
+
+        self.assertPasses(self.run_with(self.script(code=0), check))
 
     def test_the_task_is_not_closed(self) -> None:
         """The failure shows its state."""
@@ -463,11 +554,105 @@ class LeakTests(InnerTestCase):
         leak_timeout = 0.01
 
     def test_a_task_that_is_left_open(self) -> None:
-        """Its thread and its socket are named, with its URL."""
+        """Its URL is told, and nothing else, and it is ended."""
         result = run(self.leak, self.Impatient)
+        self.assertFails(result, rf"has left behind:\n  a task to {self.server.url} was left open\n$")
+        self.assertIsInstance(self.left[0].error, wssync.Cancelled)
+        self.assertTrue(self.left[0]._connection.gone.is_set())
+
+    def test_a_task_to_the_servers_of_the_test(self) -> None:
+        """It is found while they are there: when they have gone, it has ended by itself."""
+
+        def body(case: WebSocketTestCase) -> None:
+            self.left.append(wssync.connect(case.server.url))
+
+        result = run(body, self.Impatient)
+        self.assertFails(result, "has left behind:\n  a task to ws://127.* was left open\n$")
+
+    def test_a_session_that_is_left_open(self) -> None:
+        """With its task and its thread, also of a server of the test."""
+        sessions: List[wssync.Session] = []
+
+        def body(case: WebSocketTestCase) -> None:
+            sessions.append(wssync.Session())
+            task = sessions[0].websocket_task(case.server.url)
+            task.resume()
+            task.wait_until_open(PATIENCE)
+            sessions[0].flush(int)
+
+        with mock.patch.object(leaks, "SETTLING", 0.2):
+            result = run(body, self.Impatient)
+        name = sessions[0].executor._name  # type: ignore[attr-defined]
+        thread = f"the thread {name} of a Session that was never invalidated"
+        self.assertFails(result, f"behind:\n  a task to ws://127.* was left open\n  {thread}\n$")
+        sessions[0].__exit__(None, None, None)
+
+    def test_everything_is_told(self) -> None:
+        """What a client left, what handlers raised, what a session raised at its end, in one failure, from the first of
+        the exceptions.
+        """
+
+        def raises(connection: ServerConnection) -> None:
+            raise KeyError("the handler's")
+
+        def body(case: WebSocketTestCase) -> None:
+            case.session()
+            case.assertClosed(case.connect(case.serve(raises).url), 1011)
+            self.left.append(wssync.connect(case.serve().url))
+            waker = Waker()
+            self.addCleanup(waker.close)
+
+        ends = mock.patch.object(wssync.Session, "__exit__", side_effect=ValueError("the session's"))
+        with self.assertLogs("wssync.testing"), ends:
+            result = run(body, self.Impatient)
         self.assertFails(
-            result, rf"(?s)has left behind:.*\n  the thread wssync-read-.*of the task to {self.server.url}"
+            result,
+            r"(?s)ValueError: the session's\n.* direct cause of .*at the end of the test: ValueError\(.*\n"
+            r"a server of the test has noticed errors .*KeyError.*\n"
+            r"the test has left behind:\n  a task to ws.* was left open\n  the sockets of a Waker\n$",
         )
+
+    def test_a_handler_that_is_busy(self) -> None:
+        """It has its time once, while the server is closed; then it is told what it is."""
+        done = threading.Event()
+        timeouts: List[float] = []
+        find = leaks.Snapshot.leaks
+
+        class Case(WebSocketTestCase):
+            leak_timeout = 0.1
+
+        def busy(connection: ServerConnection) -> None:
+            done.wait(10 * PATIENCE)
+
+        def note(snapshot: leaks.Snapshot, timeout: float) -> List[str]:
+            timeouts.append(timeout)
+            return find(snapshot, timeout)
+
+        def body(case: WebSocketTestCase) -> None:
+            case.connect(case.serve(busy).url)
+            case.server.wait_for_connection()
+
+        before = leaks.Snapshot()
+        patch = mock.patch.object(leaks.Snapshot, "leaks", note)
+        with mock.patch("wssync.testing.server.CLOSE_TIMEOUT", 0.1), patch, self.assertLogs("wssync.testing"):
+            result = run(body, Case)
+        done.set()
+        self.assertFails(
+            result, r"behind:\n  the thread wssync-testing-connection-\d+-1, a handler that is still busy\n"
+        )
+        self.assertEqual(timeouts, [0.0])
+        self.assertNothingLeft(before)
+
+    def test_a_cleanup_finds_the_server(self) -> None:
+        """Also one that was added before the server was there."""
+        clients: List[wssync.WebSocketTask] = []
+
+        def body(case: WebSocketTestCase) -> None:
+            case.addCleanup(lambda: clients[0].close())
+            clients.append(wssync.connect(case.server.url))
+
+        self.assertPasses(run(body))
+        self.assertEqual(clients[0].close_code, 1000)
 
     def test_the_first_failure_comes_first(self) -> None:
         """A test that fails or errors, and leaks, shows both in this order."""
@@ -552,6 +737,21 @@ class LeakTests(InnerTestCase):
         with self.assertRaisesRegex(AssertionError, "has left behind"):
             Case("test").debug()
 
+    def test_a_test_that_was_skipped_before(self) -> None:
+        """Its run left a cleanup behind, which compares with the beginning of the next run."""
+
+        class Case(self.Impatient):  # type: ignore[name-defined, misc]
+            def test(self) -> None:
+                pass
+
+        case = Case("test")
+        with mock.patch.object(Case, "__unittest_skip__", True, create=True):
+            case.run(unittest.TestResult())
+        self.leak(case)
+        result = unittest.TestResult()
+        case.run(result)
+        self.assertPasses(result)
+
     def test_skipped_tests(self) -> None:
         """They are skipped, and nothing is asked of them."""
 
@@ -561,6 +761,168 @@ class LeakTests(InnerTestCase):
         result = run(skip)
         self.assertPasses(result)
         self.assertEqual(len(result.skipped), 1)
+
+
+class CassetteTests(InnerTestCase):
+    """A cassette for the rest of a test, written only if that passes."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, "one.json")
+        self.server = Server()
+        self.server.start()
+        self.addCleanup(self.server.close)
+
+    def talk(self, case: WebSocketTestCase, message: str = "hello") -> Cassette:
+        """Use a cassette, and have a conversation with the server."""
+        cassette = case.use_cassette(self.path, secrets=["token"])
+        with wssync.connect(f"{self.server.url}?token=s3cret") as task:
+            task.send(message)
+            self.assertEqual(task.receive(timeout=PATIENCE), message)
+        return cassette
+
+    def is_written(self) -> bool:
+        return os.path.exists(self.path)
+
+    def test_a_test_that_passes(self) -> None:
+        """It is recorded, then replayed without the server; a difference is a failure."""
+        recording: List[bool] = []
+        for _ in range(2):
+            self.assertPasses(run(lambda case: recording.append(self.talk(case).recording)))
+            self.assertTrue(self.is_written())
+        self.assertEqual(recording, [True, False])
+        self.assertEqual(len(self.server.requests), 1)
+        with open(self.path, encoding="utf-8") as file:
+            self.assertNotIn("s3cret", file.read())
+        result = run(lambda case: case.use_cassette(self.path))
+        self.assertFails(result, "CassetteMismatch")
+
+    def test_a_test_that_does_not_pass(self) -> None:
+        """Nothing is written, and what it was is reported as ever, and alone."""
+
+        def fails(case: WebSocketTestCase) -> None:
+            self.talk(case)
+            case.fail("its own")
+
+        def errs(case: WebSocketTestCase) -> None:
+            self.talk(case)
+            raise KeyError("its own")
+
+        def skips(case: WebSocketTestCase) -> None:
+            self.talk(case)
+            case.skipTest("not today")
+
+        def fails_in_part(case: WebSocketTestCase) -> None:
+            self.talk(case)
+            for number in range(3):
+                with case.subTest(number):
+                    case.assertNotEqual(number, 1)
+
+        def cleans_up(case: WebSocketTestCase) -> None:
+            self.talk(case)
+            case.addCleanup(int)
+            case.addCleanup(case.fail, "its own")
+            case.addCleanup(int)
+
+        def cleans_up_early(case: WebSocketTestCase) -> None:
+            self.talk(case)
+            case.addCleanup(case.fail, "its own")
+            case.doCleanups()
+
+        for body, counts in (
+            (fails, (1, 0, 0)),
+            (errs, (0, 1, 0)),
+            (skips, (0, 0, 1)),
+            (fails_in_part, (1, 0, 0)),
+            (cleans_up, (1, 0, 0)),
+            (cleans_up_early, (1, 0, 0)),
+        ):
+            with self.subTest(body.__name__):
+                result = run(body)
+                self.assertEqual((len(result.failures), len(result.errors), len(result.skipped)), counts)
+                self.assertFalse(self.is_written())
+
+    def test_a_tear_down_that_fails(self) -> None:
+        """Is part of the test."""
+
+        class Case(WebSocketTestCase):
+            def tearDown(self) -> None:
+                self.fail("its own")
+
+        self.assertFails(run(self.talk, Case), "its own")
+        self.assertFalse(self.is_written())
+
+    def test_a_failure_that_is_expected(self) -> None:
+        """Is one."""
+
+        class Case(WebSocketTestCase):
+            @unittest.expectedFailure
+            def test(case) -> None:
+                self.talk(case)
+                case.fail("its own")
+
+        result = unittest.TestResult()
+        Case("test").run(result)
+        self.assertEqual(len(result.expectedFailures), 1)
+        self.assertFalse(self.is_written())
+
+    def test_cleanups_that_came_before(self) -> None:
+        """They run later, and what they raise comes too late to count."""
+
+        def body(case: WebSocketTestCase) -> None:
+            case.addCleanup(case.fail, "too late")
+            self.talk(case)
+
+        self.assertFails(run(body), "too late")
+        self.assertTrue(self.is_written())
+
+    def test_a_test_that_fails_while_it_replays(self) -> None:
+        """A difference is told beside the failure."""
+        run(self.talk)
+
+        def body(case: WebSocketTestCase) -> None:
+            case.use_cassette(self.path)
+            with contextlib.suppress(wssync.WebSocketError):
+                wssync.connect(f"{self.server.url}elsewhere")
+            case.fail("its own")
+
+        self.assertFails(run(body), "its own", "(?s)the test had not passed.*CassetteMismatch")
+
+    def test_the_next_run(self) -> None:
+        """A case that has failed once may pass then."""
+        bad = [True]
+
+        class Case(WebSocketTestCase):
+            def test(case) -> None:
+                self.talk(case)
+                case.assertFalse(bad.pop() if bad else False)
+
+        case = Case("test")
+        for written in (False, True):
+            case.run(unittest.TestResult())
+            self.assertEqual(self.is_written(), written)
+
+    def test_a_test_that_is_debugged(self) -> None:
+        """It records as well, also if it does its cleanups itself."""
+        for early in (False, True):
+
+            class Case(WebSocketTestCase):
+                def test(case, early: bool = early) -> None:
+                    self.talk(case)
+                    if early:
+                        case.doCleanups()
+
+            with self.subTest(early=early):
+                Case("test").debug()
+                self.assertTrue(self.is_written())
+                os.remove(self.path)
+
+    def test_an_unknown_python(self) -> None:
+        """Where it cannot be seen whether a test has passed, it has not."""
+        for outcome in (object(), types.SimpleNamespace(success="?")):
+            self.assertFalse(_is_passing(types.SimpleNamespace(_outcome=outcome)))  # type: ignore[arg-type]
+        self.assertFalse(_is_passing(object()))  # type: ignore[arg-type]
 
 
 class RunTests(InnerTestCase):

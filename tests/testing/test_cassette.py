@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import socket
 import ssl
 import tempfile
@@ -13,7 +14,7 @@ import threading
 import unittest
 import warnings
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, AsyncIterator, Callable, Dict, Iterator, List
 from unittest import mock
 
 import wssync
@@ -31,6 +32,8 @@ from wssync.errors import (
 )
 from wssync.testing import Server, ServerConnection
 from wssync.testing.cassette import Cassette, CassetteError, CassetteMismatch
+from wssync.testing.clock import FakeClock
+from wssync.testing.replaying import Replay
 from wssync.transport.clock import Clock
 from wssync.transport.tls import make_context
 
@@ -432,14 +435,48 @@ class MismatchTests(CassetteTestCase):
             task.send("b")
 
         error = self.assertMismatch(
-            program, 'event 1 was the last, and then came one more\n  came:     {"client": "b"}'
+            program,
+            'event 1 was the last, and then came one more\n  recorded: nothing more\n  came:     {"client": "b"}',
         )
         self.assertIsNone(error.__cause__)
 
     def test_one_message_less(self) -> None:
         """At the end of the block."""
         self.write({"client": "a"}, {"client": "b"})
-        self.assertMismatch(lambda: self.open().send("a"), "event 2 did not come")
+        self.assertMismatch(
+            lambda: self.open().send("a"),
+            'event 2 did not come:\n  recorded: {"client": "b"}\n  came:     nothing (the connection was still open',
+        )
+
+    def forget(self) -> None:
+        """Forget to ask, and wait for the answer, with a keepalive."""
+        configuration = self.configuration().replace(ping_interval=0.01)
+        self.open(configuration=configuration).receive()
+
+    def assertMissed(self, **options: Any) -> None:
+        """Waiting for ever is a mismatch."""
+        self.write({"client": "a"}, {"server": "a"})
+        with self.assertRaises(CassetteMismatch) as caught, Cassette(self.path, **options):
+            self.forget()
+        text = 'event 1 did not come:\n  recorded: {"client": "a"}\n  came:     nothing for 0.05 s'
+        self.assertIn(text, str(caught.exception))
+        self.assertIsInstance(caught.exception.__cause__, ConnectionClosed)
+
+    def test_waiting_for_an_answer_to_nothing(self) -> None:
+        """It ends with a mismatch when patience does, though the keepalive goes on."""
+        self.assertMissed(patience=0.05)
+
+    def test_patience_is_real_time(self) -> None:
+        """It ends also where the program's own clock stands still."""
+        with FakeClock():
+            self.assertMissed(patience=0.05)
+
+    def test_the_default_patience_is_thirty_seconds(self) -> None:
+        """What is not given is not for ever."""
+        self.write()
+        with mock.patch("wssync.testing.cassette.Replay", wraps=Replay) as made, Cassette(self.path):
+            self.open()
+        self.assertEqual(made.call_args[0][3], 30.0)
 
     def test_another_close(self) -> None:
         """Code and reason are compared."""
@@ -467,7 +504,11 @@ class MismatchTests(CassetteTestCase):
     def test_no_connection(self) -> None:
         """What was recorded must happen."""
         self.write()
-        self.assertMismatch(lambda: None, "conversation 1 (ws://a.test/) was recorded, and nobody connected")
+        self.assertMismatch(
+            lambda: None,
+            "conversation 1 (ws://a.test/) was recorded, and nobody connected\n"
+            "  recorded: a connection to ws://a.test/\n  came:     no connection to ws://a.test/",
+        )
 
     def test_several(self) -> None:
         """The first is shown, the others are counted."""
@@ -644,6 +685,38 @@ class RecordingTests(CassetteTestCase):
         self.assertEqual(Running(lambda: os.waitpid(pid, 0)).result()[1], 0, "the child failed")
 
 
+def generate() -> Iterator[int]:
+    """What pytest took for a test once."""
+    yield 1
+
+
+async def coroutine() -> None:
+    """As of an IsolatedAsyncioTestCase."""
+
+
+async def stream() -> AsyncIterator[int]:
+    """Both."""
+    yield 1
+
+
+class Generating:
+    """A method that generates, and an object that does when called."""
+
+    def go(self) -> Iterator[int]:
+        yield 1
+
+    __call__ = go
+
+
+class OfAClass:
+    """Some method of one."""
+
+    @classmethod
+    def go(cls) -> None:
+        """Do nothing."""
+
+
+@with_cases
 class UsingTests(CassetteTestCase):
     """Blocks, decorators, and their mistakes."""
 
@@ -674,6 +747,38 @@ class UsingTests(CassetteTestCase):
         result = unittest.TestResult()
         Tests("test_other").run(result)
         self.assertEqual((len(result.failures), len(result.errors)), (1, 0))
+
+    @cases(
+        test_case=(unittest.TestCase, "the class TestCase: decorate its test methods, or call use_cassette"),
+        generator=(generate, "the generator function generate: use a `with` block inside"),
+        coroutine=(coroutine, "the coroutine function coroutine: use a `with` block inside"),
+        stream=(stream, "the generator function stream: use a `with` block inside"),
+        method=(Generating().go, "the generator function Generating.go: use a `with` block inside"),
+        partial=(functools.partial(generate), "the generator function functools.partial"),
+        an_object=(Generating(), "the generator function <"),
+        static=(staticmethod(len), "a staticmethod: put @staticmethod above it"),
+        of_a_class=(vars(OfAClass)["go"], "a classmethod: put @classmethod above it"),
+        number=(5, "5: call it with a path, and decorate a function"),
+    )
+    def test_what_cannot_be_decorated(self, thing: Any, text: str) -> None:
+        """Whatever would run outside of the block, or not at all: TypeError at once, which says what to do."""
+        text = f"a Cassette decorates functions that do their work when called, not {text}"
+        with self.assertRaisesRegex(TypeError, "^" + re.escape(text)):
+            Cassette(self.path)(thing)
+
+    def test_any_other_function_can_be_decorated(self) -> None:
+        """A method, an object that can be called, one that a mock has wrapped; what they return is returned."""
+        self.write()
+        for function in (lambda: self.open().response, functools.partial(self.open), mock.Mock(wraps=self.open)):
+            self.assertIsNotNone(Cassette(self.path)(function)())
+
+    @cases(negative=-1, a_little=-0.001, no_number=float("nan"))
+    def test_patience_is_not_negative(self, patience: float) -> None:
+        """ValueError that says what it may be; zero and None are good."""
+        with self.assertRaisesRegex(ValueError, "^patience is a number of seconds, zero or more, or None, not "):
+            Cassette(self.path, patience=patience)
+        Cassette(self.path, patience=0)
+        Cassette(self.path, patience=None)
 
     def test_one_object_for_many_blocks(self) -> None:
         """Not within itself; afterwards it is free again."""
@@ -729,8 +834,11 @@ class UsingTests(CassetteTestCase):
 
     def test_secrets_are_names(self) -> None:
         """One text is a mistake that would leave secrets in the file."""
-        with self.assertRaises(TypeError):
+        with self.assertRaisesRegex(TypeError, "^secrets are names, each a str, in a list or the like, not one str$"):
             Cassette(self.path, secrets="X-Key")
+        numbers: Any = [5]
+        with self.assertRaisesRegex(TypeError, "^secrets are names, each a str, and one of them is of type int$"):
+            Cassette(self.path, secrets=numbers)
 
     def test_a_task_that_is_still_open_is_lost(self) -> None:
         """With the end of the block, which waits for nobody; threads and sockets are gone."""

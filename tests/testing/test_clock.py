@@ -13,7 +13,7 @@ from unittest import mock
 import wssync
 from tests.threads import PATIENCE, Running
 from wssync.engine import surroundings
-from wssync.testing import ServerConnection
+from wssync.testing import ServerConnection, expect, script, silent
 from wssync.testing import clock as module
 from wssync.testing.case import WebSocketTestCase
 from wssync.testing.clock import START, FakeClock
@@ -194,6 +194,45 @@ class WaitingTests(unittest.TestCase):
         self.assertEqual(self.clock.now(), START + 7)
         self.clock.advance(3)
         self.assertFalse(caller.result())
+
+    def test_a_call_that_has_its_answer_soon(self) -> None:
+        """Is not the one that time passes for: it does not wait in vain."""
+        answer = threading.Event()
+        timer = threading.Timer(module.GRACE / 10, answer.set)
+        self.clock.advance_on_wait(5)
+        timer.start()
+        self.assertTrue(self.clock.wait(answer.wait, 5))
+        self.assertEqual(self.clock.now(), START)
+        self.assertFalse(self.clock.wait(never, 5))
+        self.assertEqual(self.clock.now(), START + 5)
+        timer.join()
+
+    def test_a_call_takes_one_step(self) -> None:
+        """Asked for before it began; what is left is for other calls, however long this one waits."""
+        real = RealTime()
+
+        def wait(seconds: float) -> bool:
+            real.now += 1
+            if seconds and real.now < 5:
+                clock.advance_on_wait(3)
+            return False
+
+        with mock.patch.object(module, "time", real):
+            clock = FakeClock(patience=30)
+            with self.assertRaises(AssertionError):
+                clock.wait(wait, 5)
+            self.assertEqual(clock.now(), START)
+            for number in (1, 2):
+                with self.assertRaises(AssertionError):
+                    clock.wait(wait, 5)
+                self.assertEqual(clock.now(), START + 3 * number)
+
+    def test_little_patience(self) -> None:
+        """Time that was asked for passes before patience ends, however short that is."""
+        clock = FakeClock(patience=0.01)
+        clock.advance_on_wait(5)
+        self.assertFalse(clock.wait(never, 5))
+        self.assertEqual(clock.now(), START + 5)
 
     def test_nobody_waits_for_ever(self) -> None:
         """After `patience` real seconds in which nobody moved the time, AssertionError says so."""
@@ -420,6 +459,24 @@ class TaskTests(WebSocketTestCase):
             with self.assertRaises(TimeoutError):
                 call(timeout=3600)
             self.assertEqual(clock.now(), START + 3600 * number)
+
+    def test_a_question_without_an_answer(self) -> None:
+        """Three calls that block: the one that waits in vain sees the time pass, and no other."""
+
+        def ask(url: str) -> str:
+            task = wssync.connect(url, timeout=10)
+            self.addCleanup(task.cancel)
+            task.send("q", timeout=10)
+            return str(task.receive(timeout=10))
+
+        server = self.serve(script([expect("q"), silent]))
+        for _ in range(3):
+            clock = self.use_fake_clock()
+            clock.advance_on_wait(10)
+            with self.assertRaisesRegex(TimeoutError, "no message came"):
+                ask(server.url)
+            self.assertEqual(clock.now(), START + 10)
+            clock.uninstall()
 
     def test_blocking_calls_with_two_threads(self) -> None:
         """The caller sleeps until time is moved."""

@@ -162,6 +162,29 @@ class CloseTests(HandlerCase):
                 self.assertEnds(connection.receive, code)
 
 
+class FloodTests(HandlerCase):
+    """A client that never stops sending cannot stretch a limit."""
+
+    def flood(self, frame: bytes) -> ServerConnection:
+        connection, _client = self.meet()
+        patch = mock.patch.object(connection._wire, "read", return_value=frame)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return connection
+
+    def test_receiving_ends_in_time(self) -> None:
+        """Pings are no message; after the time is over one more read is allowed, for what is there already."""
+        connection = self.flood(masked(Opcode.PING, b"?"))
+        self.assertRaises(TimeoutError, connection.receive, 0.01)
+        self.assertRaises(TimeoutError, connection.receive, 0)
+
+    def test_closing_ends_in_time(self) -> None:
+        """Messages that come instead of the client's Close are dropped, but not for ever."""
+        connection = self.flood(masked(Opcode.TEXT, b"more"))
+        connection.close(timeout=0.01)
+        self.assertIsNotNone(connection.end)
+
+
 class SilentCloseTests(HandlerCase):
     """Connections without a Close frame."""
 

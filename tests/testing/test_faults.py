@@ -672,5 +672,21 @@ class MistakeTests(unittest.TestCase):
             raw("text")  # type: ignore[arg-type]  # the mistake under test
 
 
+class WrongTypeTests(unittest.TestCase):
+    """What is no whole number of bytes is told when the fault is made."""
+
+    def test_is_refused(self) -> None:
+        """A float, a bool, and a pause that is no number."""
+        for wrong in (1.5, True, "1"):
+            number: Any = wrong
+            for make in (in_pieces, split_at, cut_after):
+                with self.subTest(make), self.assertRaisesRegex(TypeError, "of bytes is an int, not"):
+                    make(number)
+        for pause in ("x", True, None):
+            number = pause
+            with self.assertRaisesRegex(TypeError, "a pause is a number of seconds"):
+                in_pieces(1, number)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -241,5 +241,22 @@ class UserTests(ServerCase):
         self.assertEqual(server.errors, [])
 
 
+class WrongArgumentTests(unittest.TestCase):
+    """Mistakes are told when the handler is made."""
+
+    def test_what_is_no_list_of_steps(self) -> None:
+        """One message, a mapping, a set, and what cannot be gone through."""
+        wrong: List[Any] = ["hello", b"hello", bytearray(b"x"), {"a": "b"}, {"a"}, 5, echo]
+        for steps in wrong:
+            with self.subTest(steps), self.assertRaisesRegex(TypeError, "a script is a list of steps, not one"):
+                script(steps)
+
+    def test_what_has_no_turn(self) -> None:
+        """Each must be a function."""
+        wrong: Any = 5
+        with self.assertRaisesRegex(TypeError, "a handler is a function of the connection, not 5"):
+            in_turn(echo, wrong)
+
+
 if __name__ == "__main__":
     unittest.main()

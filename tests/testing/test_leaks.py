@@ -100,14 +100,103 @@ class ThreadTests(LeaksTestCase):
         self.assertEqual(before.leaks(0), [])
         session.executor.shutdown()  # type: ignore[attr-defined]
 
+    def test_what_a_thread_is_for(self) -> None:
+        """Those of sessions and of handlers are told by what keeps them."""
+        session, done, began = wssync.Session(), threading.Event(), threading.Event()
+        name = session.executor._name  # type: ignore[attr-defined]
+
+        def wait() -> None:
+            began.set()
+            done.wait(PATIENCE)
+
+        before = Snapshot()
+        session.flush(wait)
+        self.assertTrue(began.wait(PATIENCE))
+        self.assertEqual(before.leaks(0), [f"the thread {name} of a Session that was never invalidated"])
+        session.finish_tasks_and_invalidate()
+        self.assertEqual(before.leaks(0), [f"the thread {name} of a Session, with a handler that is still busy"])
+        done.set()
+        self.assertEqual(before.leaks(PATIENCE), [])
+        end = self.start("wssync-testing-connection-80-1")
+        self.assertEqual(before.leaks(0), ["the thread wssync-testing-connection-80-1, a handler that is still busy"])
+        end()
+        executor = wssync.executors.SerialExecutor()
+        executor.submit(int).result()
+        self.assertEqual(before.leaks(0), [f"the thread {executor._name}"])
+        executor.shutdown()
+
     def test_a_thread_of_the_library_asks(self) -> None:
         """It cannot wait for itself, and says that it is there."""
         found: List[str] = []
         before = Snapshot()
-        thread = threading.Thread(target=lambda: found.extend(before.leaks(PATIENCE)), name="wssync-self")
+        thread = threading.Thread(target=lambda: found.extend(before.leaks(0)), name="wssync-self")
         thread.start()
         thread.join()
         self.assertEqual(found, ["the thread wssync-self"])
+
+
+class ClientTests(LeaksTestCase):
+    """What clients leave while the servers are there."""
+
+    def test_servers_are_passed_over(self) -> None:
+        """Their threads are there, and are not waited for."""
+        before = Snapshot()
+        server = self.serve()
+        self.assertEqual(before.end_clients(10 * PATIENCE), [])
+        server.close()
+
+    def test_tasks_are_ended(self) -> None:
+        """Each is told by its URL, once; nothing else of it is left."""
+        server = self.serve()
+        before = Snapshot()
+        tasks = [wssync.connect(f"{server.url}{name}") for name in "ba"]
+        self.assertEqual(before.end_clients(0), [f"a task to {server.url}{name} was left open" for name in "ab"])
+        self.assertEqual([type(task.error) for task in tasks], [wssync.Cancelled] * 2)
+        for task in tasks:
+            self.assertTrue(task._connection.gone.wait(PATIENCE))
+        self.assertEqual(before.end_clients(0), [])
+
+    def test_tasks_that_were_there_before(self) -> None:
+        """They are not touched."""
+        server = self.serve()
+        task = wssync.connect(server.url)
+        self.assertEqual(Snapshot().end_clients(0), [])
+        self.assertIs(task.state, wssync.TaskState.RUNNING)
+        task.cancel()
+        task._join()
+
+    def test_a_task_whose_handler_is_busy(self) -> None:
+        """On its own thread it ends when the handler does; it is told once, however long that takes."""
+
+        class Inline:
+            def submit(self, fn: Callable[..., object], /, *args: Any) -> None:
+                fn(*args)
+
+        class Delegate(wssync.WebSocketDelegate):
+            def did_open(self, session: Any, task: Any, protocol: Any) -> None:
+                began.set()
+                done.wait(PATIENCE)
+
+        began, done = threading.Event(), threading.Event()
+        server, before = self.serve(), Snapshot()
+        session = wssync.Session(delegate=Delegate(), executor=Inline())
+        task = session.websocket_task(server.url)
+        task.resume()
+        self.assertTrue(began.wait(PATIENCE))
+        with mock.patch.object(module, "SETTLING", 0.01):
+            self.assertEqual(before.end_clients(0), [f"a task to {server.url} was left open"])
+            self.assertEqual(before.end_clients(0), [])
+        done.set()
+        session.__exit__(None, None, None)
+
+    def test_threads_of_sessions(self) -> None:
+        """They are told once."""
+        before = Snapshot()
+        session = wssync.Session()
+        session.flush(int)
+        self.assertRegex("\n".join(before.end_clients(0)), "^the thread .* of a Session that was never invalidated$")
+        self.assertEqual(before.leaks(0), [])
+        session.__exit__(None, None, None)
 
 
 class SocketTests(LeaksTestCase):
@@ -255,6 +344,37 @@ class CostTests(LeaksTestCase):
             found = module._socket_descriptors()
         assert found is not None
         self.assertNotIn(123456, found)
+
+    def test_what_is_about_to_end(self) -> None:
+        """Sockets are looked at again as long as there is time: a server may have still to accept and to close."""
+        before = Snapshot()
+        left = [["the socket of a Wire"], ["the sockets of a Waker"], []]
+        with mock.patch.object(before, "_new_sockets", side_effect=left):
+            self.assertEqual(before.leaks(PATIENCE), [])
+        with mock.patch.object(before, "_new_sockets", return_value=["the socket of a Wire"]):
+            self.assertEqual(before.leaks(0.01), ["the socket of a Wire"])
+
+    def test_a_port_that_was_there_before(self) -> None:
+        """A server that refuses for a while has another socket for its port afterwards: no leak of this test."""
+        server = self.serve()
+        before = Snapshot()
+        server.refuse_connections()
+        server.accept_connections()
+        self.assertEqual(before.leaks(0), [])
+
+    def test_a_thread_that_is_being_started(self) -> None:
+        """It cannot be joined yet, and counts as there."""
+        before = Snapshot()
+        young = threading.Thread(name="wssync-read-0")
+        with mock.patch.object(threading, "enumerate", return_value=[young]):
+            self.assertEqual(before.leaks(0), ["the thread wssync-read-0"])
+
+    def test_a_look_up_of_the_kit(self) -> None:
+        """The proxy's resolver cannot be ended, as the library's own cannot."""
+        before = Snapshot()
+        busy = threading.Thread(name="wssync-testing-resolver-1")
+        with mock.patch.object(threading, "enumerate", return_value=[busy]):
+            self.assertEqual(before.leaks(0), [])
 
     def test_strange_classes(self) -> None:
         """A class need not say where it is from, or say it with a `str`."""

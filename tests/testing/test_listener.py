@@ -108,6 +108,52 @@ class WelcomeTests(ListenerCase):
         self.assertTaken(self.ignored, self.dial())
         self.assertEqual((len(self.served), len(self.ignored)), (BACKLOG, 1))
 
+    def test_an_order_does_not_overtake_who_was_there_before(self) -> None:
+        """Who connects just after the queue was emptied, and before the order is given, is still served."""
+        accept_all = self.listener._accept_all
+        early: List[socket.socket] = []
+        ordering: List[Running[None]] = []
+
+        def accept_and_be_late() -> None:
+            accept_all()
+            if not early:
+                early.append(self.dial())
+                ordering.append(Running(lambda: self.listener.change(Welcome.REFUSE)))
+                wait_for([self.listener._waker], [], TIMEOUT)  # the order is there
+
+        with mock.patch.object(self.listener, "_accept_all", accept_and_be_late):
+            self.listener.thread.start()
+            self.assertTaken(self.served, self.dial())
+            with self.changed:
+                self.assertTrue(self.changed.wait_for(lambda: len(self.served) == 2, TIMEOUT))
+            ordering[0].result()
+        self.assertTaken(self.served, early[0])
+        self.assertRefused()
+
+    def test_closing_does_not_wait_for_the_queue(self) -> None:
+        """Whoever still stands in it then is not taken any more: that would be a thread's start for each of them."""
+        for _ in range(3):
+            self.dial()
+        take = self.listener._takers[Welcome.SERVE]
+
+        def take_the_last(sock: socket.socket) -> None:
+            take(sock)
+            self.listener.close()
+
+        self.listener._takers[Welcome.SERVE] = take_the_last
+        self.listener.thread.start()
+        self.listener.thread.join(TIMEOUT)
+        self.assertEqual(len(self.served), 1)
+
+    def test_what_was_never_started_is_discarded(self) -> None:
+        """The port and the waker are given back; a listener whose thread runs does that by itself."""
+        unused = Listener(0, self.keep(self.served), self.keep(self.ignored))
+        unused.discard()
+        self.assertEqual((unused._socket.fileno(), unused._waker.fileno()), (-1, -1))
+        self.listener.thread.start()
+        self.listener.discard()
+        self.assertTaken(self.served, self.dial())
+
     def test_a_crowd_does_not_hold_up_an_order(self) -> None:
         """The thread looks after its orders before it has accepted everybody, and accepts the others afterwards."""
         early = [self.dial() for _ in range(10)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unittest
+from typing import Any
 
 from tests.support import cases, with_cases
 from wssync.protocol.headers import Headers
@@ -31,6 +32,7 @@ class URLTests(unittest.TestCase):
         self.assertEqual(Masking(["toKen"]).url(text), expected)
 
 
+@with_cases
 class HeadersTests(unittest.TestCase):
     """`Masking.headers`."""
 
@@ -49,3 +51,15 @@ class HeadersTests(unittest.TestCase):
         """A `str` would be taken for a list of letters: TypeError."""
         with self.assertRaisesRegex(TypeError, "not one str"):
             Masking("token")
+
+    @cases(number=5, none=None, bytes=b"token")
+    def test_what_is_no_sequence_is_refused(self, names: Any) -> None:
+        """TypeError that says what secrets are."""
+        with self.assertRaisesRegex(TypeError, "^secrets are names, each a str, in a list or the like, not one "):
+            Masking(names)
+
+    @cases(number=(["a", 5], "int"), bytes=([b"token"], "bytes"))
+    def test_each_name_is_a_text(self, names: Any, kind: str) -> None:
+        """TypeError for another one, with its type and without its value, which may be a secret."""
+        with self.assertRaisesRegex(TypeError, f"^secrets are names, each a str, and one of them is of type {kind}$"):
+            Masking(names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unittest
-from typing import Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from tests.support import cases, with_cases
 from wssync.protocol.http1 import RequestHead
@@ -348,6 +348,31 @@ class RecordTests(AskingCase):
         self.assertEqual(request.headers["Authorization"], "Bearer hidden")
         self.assertEqual(request.headers["Cookie"], "id=hidden")
         self.assertNotIn("hidden", repr(request))
+
+
+class WrongTypeTests(unittest.TestCase):
+    """What has the wrong type is told when the opening is made."""
+
+    def test_wrong_types(self) -> None:
+        """TypeError with a sentence; ValueError for a path at which nothing is to be done."""
+        wrong: Any = 5
+        mistakes: Dict[str, Callable[[], object]] = {
+            "an opening is a function": lambda: at("/x", wrong),
+            "a path is a str": lambda: at(wrong, refuse()),
+            "a location is a str or a function": lambda: redirect(wrong),
+            "not b'/x'": lambda: redirect(b"/x"),  # type: ignore[arg-type]
+            "of a cookie are str, not int": lambda: require_cookies({"a": wrong}),
+            "a cookie are str, not int": lambda: require_cookies({wrong: "a"}),
+            "cookies are a str or a mapping": lambda: set_cookies(wrong),
+            "not NoneType": lambda: set_cookies(None),  # type: ignore[arg-type]
+            "cookie are str": lambda: set_cookies({"a": wrong}),
+            "int": lambda: require_headers({"a": 0}),  # type: ignore[dict-item]
+        }
+        for text, make in mistakes.items():
+            with self.subTest(text), self.assertRaisesRegex(TypeError, text):
+                make()
+        with self.assertRaisesRegex(ValueError, "nothing is to be done at '/x'"):
+            at("/x")
 
 
 if __name__ == "__main__":

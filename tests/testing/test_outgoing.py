@@ -231,5 +231,25 @@ class MistakeTests(OutgoingCase):
         self.assertEqual(self.drain(), [b"whole"])
 
 
+class WrongTypeTests(OutgoingCase):
+    """What is no number."""
+
+    def test_is_refused(self) -> None:
+        """TypeError, and nothing was changed."""
+        outgoing, wrong = Outgoing(), (1.5, True, "1")
+        for number in wrong:
+            calls = (
+                lambda number=number: outgoing.in_pieces(number, 0.0),
+                lambda number=number: outgoing.split_at([number]),
+                lambda number=number: outgoing.cut_after(number, False),
+            )
+            for call in calls:
+                self.assertRaisesRegex(TypeError, "of bytes is an int", call)
+        for pause in ("x", True):
+            with self.assertRaisesRegex(TypeError, "a pause is"):
+                outgoing.in_pieces(1, pause)  # type: ignore[arg-type]
+        self.assertEqual((outgoing._size, outgoing._pause, outgoing._splits, outgoing._cut), (None, 0.0, [], None))
+
+
 if __name__ == "__main__":
     unittest.main()

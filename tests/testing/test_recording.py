@@ -254,6 +254,19 @@ class ReadingTests(RecordingTestCase):
         found = self.events(self.server.close(1001), (self.client.message("x"),), (self.client.close(1001),), "FIN")
         self.assertEqual(found, [Closed("server", 1001), Closed("client", 1001)])
 
+    def test_closes_that_cross(self) -> None:
+        """A client's Close that is no answer to the server's was said without hearing it, and what came before it too.
+
+        So they stand before it: on replay nobody waits for the server's Close to say them.
+        """
+        for close in (self.client.close(4000, "bye"), self.client.close(1000, "bye"), self.client.close(4000)):
+            with self.subTest(close=close):
+                found = self.events(self.server.close(), (self.client.message("a"),), (close,))
+                self.assertEqual([event.side for event in found], ["client", "client", "server"])
+                self.assertEqual((found[0], found[2]), (Said("client", "a"), Closed("server", 1000)))
+        found = self.events(self.server.close(), (self.client.message("a"),), (self.client.close(),))
+        self.assertEqual(found, [Closed("server", 1000), Closed("client", 1000)])
+
     def test_bytes_after_a_close_are_nothing(self) -> None:
         """RFC 6455 section 5.5.1: nothing follows it."""
         self.assertEqual(self.events(self.server.close() + b"\xff" * 300), [Closed("server", 1000)])

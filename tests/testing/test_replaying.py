@@ -32,7 +32,7 @@ from wssync.testing.replaying import Mismatch, Player, Replay
 from wssync.testing.tape import Answer, Asked, Closed, Conversation, Failure, HungUp, Raw, Said
 from wssync.transport.clock import Clock, Deadline
 from wssync.transport.stream import Stream
-from wssync.transport.waiting import Attempt, Waker
+from wssync.transport.waiting import Attempt, Waker, wait_for
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 URL = "ws://a.test/chat"
@@ -67,9 +67,9 @@ class Talk:
         """One message."""
         self.send(b"".join(self._encoder.pieces(Opcode.TEXT, text.encode())))
 
-    def ping(self, payload: bytes) -> None:
-        """One ping."""
-        self.send(self._encoder.control(Opcode.PING, payload) + self._encoder.control(Opcode.PONG, payload))
+    def ping(self, payload: bytes, before: bytes = b"") -> None:
+        """One ping, in one packet with what is before it."""
+        self.send(before + self._encoder.control(Opcode.PING, payload) + self._encoder.control(Opcode.PONG, payload))
 
     def close(self, code: Optional[int] = 1000) -> None:
         """One Close."""
@@ -122,8 +122,10 @@ class Talk:
 class ReplayTestCase(OnlineTestCase):
     """Conversations that are played for the time of the test."""
 
-    def play(self, *conversations: Conversation, secrets: Sequence[str] = ()) -> Replay:
-        replay = Replay("a.json", conversations, Masking(secrets))
+    def play(
+        self, *conversations: Conversation, secrets: Sequence[str] = (), patience: Optional[float] = None
+    ) -> Replay:
+        replay = Replay("a.json", conversations, Masking(secrets), patience)
         self.addCleanup(replay.finish)
         return replay
 
@@ -241,9 +243,15 @@ class OpeningTests(ReplayTestCase):
         self.assertMismatch(replay, "the request is no HTTP: a line of the head ends without CR LF")
 
     def test_a_request_that_does_not_come_is_a_mismatch(self) -> None:
-        """Unless it was not recorded."""
-        replay, _ = self.talk(request=Asked("GET", "/chat"))
-        self.assertMismatch(replay, "a.json: conversation 1 (ws://a.test/chat): the request did not come")
+        """Unless it was not recorded. Its secrets are not shown."""
+        secret = Conversation(URL, request=Asked("GET", "/chat?token=hush&a"), response=SWITCH)
+        replay = self.play(secret, secrets=["token"])
+        self.dial(replay)
+        self.assertMismatch(
+            replay,
+            "a.json: conversation 1 (ws://a.test/chat): the request did not come:\n"
+            "  recorded: GET /chat?a\n  came:     nothing (the connection was still open at the end of the block)",
+        )
         replay, _ = self.talk(response=None)
         self.assertMatch(replay)
 
@@ -407,7 +415,18 @@ class PlayingTests(ReplayTestCase):
         self.assertMismatch(
             replay,
             "a.json: conversation 1 (ws://a.test/chat), event 3 did not come (and 1 more):\n"
-            '  recorded: {"client": "c"}',
+            '  recorded: {"client": "c"}\n  came:     nothing (the client had hung up)',
+        )
+
+    def test_a_client_that_is_silent_has_not_said_the_rest(self) -> None:
+        """At the end of the block what is missing is shown, and that the connection was open."""
+        replay, talk = self.talk(("client", "a"))
+        talk.open()
+        self.assertMismatch(
+            replay,
+            "a.json: conversation 1 (ws://a.test/chat), event 1 did not come:\n"
+            '  recorded: {"client": "a"}\n'
+            "  came:     nothing (the connection was still open at the end of the block)",
         )
 
     def test_what_the_server_did_not_come_to_say_is_not_missing(self) -> None:
@@ -436,8 +455,14 @@ class PlayingTests(ReplayTestCase):
         self.assertMismatch(replay, message)
 
     @cases(
-        at_once=((), ': there are no events, and then came one more\n  came:     {"client": "x"}'),
-        later=((("client", "a"),), ': event 1 was the last, and then came one more\n  came:     {"client": "x"}'),
+        at_once=(
+            (),
+            ': there are no events, and then came one more\n  recorded: nothing more\n  came:     {"client": "x"}',
+        ),
+        later=(
+            (("client", "a"),),
+            ': event 1 was the last, and then came one more\n  recorded: nothing more\n  came:     {"client": "x"}',
+        ),
     )
     def test_too_many_events_are_a_mismatch(self, events: Tuple[Any, ...], message: str) -> None:
         """The recorded program was silent here."""
@@ -467,7 +492,7 @@ class PlayingTests(ReplayTestCase):
     def test_a_socket_that_fails_is_the_clients_end(self) -> None:
         """Where a pair is made of TCP sockets, a client can reset it."""
         sock = mock.Mock(**{"recv.side_effect": ConnectionResetError, "send.side_effect": BrokenPipeError})
-        player = Player(conversation(), Masking(), "", self.fail)
+        player = Player(conversation(), Masking(), "", self.fail, None)
         self.addCleanup(player.abandon)
         self.assertFalse(player._hear(sock))
         player._out += b"x"
@@ -477,10 +502,135 @@ class PlayingTests(ReplayTestCase):
     def test_a_client_that_never_stops_does_not_hold_the_player(self) -> None:
         """After so many reads it looks up again."""
         sock = mock.Mock(**{"recv.return_value": b"x"})
-        player = Player(conversation(), Masking(), "", self.fail)
+        player = Player(conversation(), Masking(), "", self.fail, None)
         self.addCleanup(player.abandon)
         with mock.patch.object(player, "_take"):
             self.assertTrue(player._hear(sock))
+
+
+class Watch:
+    """The time that a player counts, which a test moves, and what it waits for."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timeouts: List[Optional[float]] = []
+
+    def monotonic(self) -> float:
+        """See `time.monotonic`."""
+        return self.now
+
+    def wait(self, read: Any, write: Any, timeout: Optional[float]) -> Any:
+        """See `wait_for`."""
+        self.timeouts.append(timeout)
+        return wait_for(read, write, timeout)
+
+
+@with_cases
+class PatienceTests(ReplayTestCase):
+    """A client that does not say what is due is waited for, but not for ever."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.watch = Watch()
+        self.addCleanup(mock.patch.stopall)
+        mock.patch.object(replaying, "time", self.watch).start()
+        mock.patch.object(replaying, "wait_for", self.watch.wait).start()
+
+    def talk(self, *events: Any, **parts: Any) -> Tuple[Replay, Talk]:
+        """One conversation, open, with a patience of 30 seconds."""
+        replay = self.play(conversation(*events, **parts), patience=30)
+        return replay, self.dial(replay).open()
+
+    def nudge(self, talk: Talk, payload: bytes, before: bytes = b"") -> None:
+        """Have the player look at the time, by a ping, and see that it did."""
+        talk.ping(payload, before)
+        self.assertEqual(talk.hear(1), [Pong(payload)])
+
+    def test_silence_is_a_mismatch(self) -> None:
+        """Both sides are shown, and the connection is lost; what is missing besides is not shown again."""
+        mock.patch.stopall()
+        replay = self.play(conversation(("client", "a"), ("server", "b"), ("client", "c")), patience=0.02)
+        talk = self.dial(replay).open()
+        talk.hear_end()
+        self.assertMismatch(
+            replay,
+            "a.json: conversation 1 (ws://a.test/chat), event 1 did not come:\n"
+            '  recorded: {"client": "a"}\n  came:     nothing for 0.02 s',
+        )
+
+    def test_a_clients_close_may_be_due(self) -> None:
+        """Also one by `cancel()`: who is still there after so long has not said it."""
+        for code in (1000, 1005):
+            replay, talk = self.talk(Closed("client", code))
+            self.watch.now += 30
+            talk.ping(b"")
+            talk.hear_end()
+            self.assertMismatch(replay, "event 1 did not come")
+
+    def test_pings_are_no_sign_of_life(self) -> None:
+        """Those are the library's: one within the time changes nothing about its end."""
+        replay, talk = self.talk(("client", "a"))
+        self.watch.now += 29.5
+        self.nudge(talk, b"1")
+        self.watch.now += 0.5
+        talk.ping(b"2")
+        talk.hear_end()
+        self.assertMismatch(replay, '  recorded: {"client": "a"}\n  came:     nothing for 30 s')
+
+    def test_every_message_is_a_sign_of_life(self) -> None:
+        """The time counts from the last one, also from a part of one."""
+        replay, talk = self.talk(("client", "a"), ("client", "bc"), ("client", "d"))
+        talk.say("a")
+        self.nudge(talk, b"1")
+        for data in (b"\x01\x81\0\0\0\0b", b"\x80\x81\0\0\0\0c"):
+            self.watch.now += 29.5
+            self.nudge(talk, b"2", before=data)
+            self.watch.now += 29.5
+            self.nudge(talk, b"3")
+        talk.say("d")
+        self.assertMatch(replay)
+
+    def test_reading_is_a_sign_of_life(self) -> None:
+        """A client that takes what the server had to say has not come to its own turn yet."""
+        replay, talk = self.talk(("server", "x" * 3_000_000), ("client", "a"))
+        self.watch.now += 29.5
+        self.assertEqual(len(str(talk.hear(1)[0])), 3_000_000)
+        self.watch.now += 29.5
+        self.nudge(talk, b"1")
+        talk.say("a")
+        self.assertMatch(replay)
+
+    @cases(
+        nothing_expected=[],
+        after_the_end=[("server", "a"), HungUp("FIN")],
+    )
+    def test_where_nothing_is_due_nothing_is_missed(self, events: Any) -> None:
+        """A connection may be idle, and one that has ended is."""
+        replay, talk = self.talk(*events)
+        self.watch.now += 100
+        talk.ping(b"")
+        self.assertMatch(replay)
+        self.assertEqual({*self.watch.timeouts}, {None})
+
+    def test_the_answer_to_the_servers_close_is_not_due(self) -> None:
+        """It is heard whenever it comes, and nobody waits for it."""
+        replay, talk = self.talk(Closed("server", 1001), Closed("client", 1001))
+        self.watch.now += 100
+        talk.close(1001)
+        talk.hear(1)
+        talk.hear_end()
+        self.assertMatch(replay)
+        self.assertEqual({*self.watch.timeouts}, {None})
+
+    def test_without_a_limit_it_waits_for_ever(self) -> None:
+        """`None`."""
+        replay = self.play(conversation(("client", "a")), patience=None)
+        talk = self.dial(replay).open()
+        self.watch.now += 1e9
+        self.nudge(talk, b"1")
+        talk.say("a")
+        self.assertMatch(replay)
+        self.assertEqual({*self.watch.timeouts}, {None})
 
 
 class DialTests(ReplayTestCase):
@@ -532,10 +682,17 @@ class DialTests(ReplayTestCase):
         self.assertMismatch(replay, "  came:     ws://a.test/chat again")
 
     def test_one_connection_less_is_a_mismatch(self) -> None:
-        """What nobody connected to is named."""
-        replay = self.play(conversation(), conversation())
+        """What nobody connected to is named, and whether there was a connection to that URL at all."""
+        other = Conversation("ws://b.test/?token=hush", response=SWITCH)
+        replay = self.play(conversation(), conversation(), other, secrets=["token"])
         self.dial(replay)
-        self.assertMismatch(replay, "a.json: conversation 2 (ws://a.test/chat) was recorded, and nobody connected")
+        self.assertMismatch(
+            replay,
+            "a.json: conversation 2 (ws://a.test/chat) was recorded, and nobody connected\n"
+            "  recorded: a connection to ws://a.test/chat\n  came:     no other connection to ws://a.test/chat",
+            "a.json: conversation 3 (ws://b.test/) was recorded, and nobody connected\n"
+            "  recorded: a connection to ws://b.test/\n  came:     no connection to ws://b.test/",
+        )
 
     def test_a_failure_is_raised_again(self) -> None:
         """The same kind, message and number; and it counts as had."""

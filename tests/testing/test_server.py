@@ -14,16 +14,19 @@ from typing import Any, Dict, List, Set
 from unittest import mock
 
 import wssync
-from wssync.errors import ConnectionClosed, ProtocolError
+from wssync.errors import ConnectionClosed, MessageTooBig, ProtocolError
 from wssync.protocol.deflate import DeflateOptions
 from wssync.protocol.handshake import Accepted
 from wssync.protocol.messages import Close
 from wssync.testing import Server, ServerConnection, echo, faults
 from wssync.testing import server as module
-from wssync.testing.handlers import expect, script
+from wssync.testing.handlers import expect, in_turn, script
+from wssync.testing.openings import at, inform, refuse, set_cookies
+from wssync.testing.tunnel import proxy
 from wssync.testing.wire import Wire
 
 from ..support import cases, with_cases
+from ..threads import Running
 from .client import TIMEOUT, Client, ServerCase, needs_trustme, reset
 from .test_faults import UPGRADE
 
@@ -149,15 +152,93 @@ class HandlerTests(ServerCase):
             server.close()
             self.assertEqual([type(error) for error in server.errors], [ProtocolError])
 
-    def test_a_message_over_the_limit_is_none(self) -> None:
-        """That is what the limit is there for."""
+    def test_a_message_over_the_limit_is_one(self) -> None:
+        """A client that has read the 1009 finds it on record."""
         server = self.serve(maximum_message_size=3)
         client = self.open(server)
         client.send("long")
         self.assertEqual(client.receive(), Close(1009, None))
+        self.assertEqual([type(error) for error in server.errors], [MessageTooBig])
         client.sock.close()
         server.close()
+        self.assertEqual(len(server.errors), 1)
+
+    def test_a_breach_is_on_record_before_the_client_is_told(self) -> None:
+        """Who has read the 1007 finds it in `errors`, while the server still waits for the client to hang up."""
+        server = self.serve()
+        client = self.open(server)
+        client.sock.sendall(b"\x81\x81\x00\x00\x00\x00\xff")
+        self.assertEqual(client.receive(), Close(1007, None))
+        self.assertEqual([error.code for error in server.errors if isinstance(error, ProtocolError)], [1007])
+
+    def test_what_is_no_exception_is_one_all_the_same(self) -> None:
+        """SystemExit, and what pytest.fail() and pytest.skip() raise, in a handler and in an opening."""
+
+        class Failed(BaseException):
+            pass
+
+        for mistake in (Failed("by pytest"), SystemExit(1)):
+            server = self.serve(mock.Mock(side_effect=mistake))
+            self.assertEqual(self.open(server).receive(), Close(1011, None))
+            self.assertEqual(server.errors, [mistake])
+            server = self.serve(opening=mock.Mock(side_effect=mistake))
+            with self.assertRaises(ConnectionError):
+                self.open(server)
+            self.assertEqual(server.errors, [mistake])
+
+    def test_a_close_that_fails(self) -> None:
+        """It is one as well; the connection is dropped, and its thread ends in peace."""
+        mistake, failure = ValueError("of the handler"), RuntimeError("of the close")
+        server = self.serve(mock.Mock(side_effect=mistake))
+        with mock.patch.object(ServerConnection, "close", side_effect=failure):
+            client = self.open(server)
+            self.assertEqual(client.rest(), b"")
+            server.close()
+        self.assertEqual(server.errors[:2], [mistake, failure])
+        self.assertEqual(server._guests, {})
+
+    def test_a_result_that_nobody_would_run(self) -> None:
+        """A function, a coroutine or a generator: TypeError, of a handler, an opening and one in its turn or place."""
+
+        async def later(connection: ServerConnection) -> None:
+            raise AssertionError
+
+        async def endless(connection: ServerConnection) -> Any:
+            yield 1
+
+        def generate(connection: ServerConnection) -> Any:
+            yield 1
+
+        forgotten: List[Any] = [lambda connection: script([]), later, endless, generate, in_turn, refuse]
+        forgotten.append(in_turn(later))
+        for handler in forgotten:
+            with self.subTest(handler):
+                server = self.serve(handler)
+                self.assertEqual(self.open(server).receive(), Close(1011, None))
+                self.assertEqual([type(error) for error in server.errors], [TypeError])
+                for opening in (handler, at("/", handler)):
+                    server = self.serve(opening=opening)
+                    with self.assertRaises(ConnectionError):
+                        self.open(server)
+                    self.assertEqual([type(error) for error in server.errors], [TypeError])
+
+    def test_a_mock_returns_a_mock(self) -> None:
+        """And that is all right."""
+        server = self.serve(mock.Mock(), opening=mock.MagicMock())
+        self.assertEqual(self.open(server).receive(), Close(1000, None))
         self.assertEqual(server.errors, [])
+
+    def test_an_opening_in_the_place_of_a_handler(self) -> None:
+        """RuntimeError that says where it belongs."""
+        openings: List[Any] = [refuse(403), faults.half_a_head, faults.wrong_accept_key, proxy(), inform()]
+        for opening in [*openings, set_cookies({"a": "b"})]:
+            with self.subTest(opening):
+                server = self.serve(opening)
+                self.assertEqual(self.open(server).receive(), Close(1011, None))
+                self.assertRegex(str(server.errors), r"RuntimeError.*Server\(opening=")
+                server = self.serve(script([opening]))
+                self.assertEqual(self.open(server).receive(), Close(1011, None))
+                self.assertRegex(str(server.errors), r"AssertionError.*step 1 of 1.*Server\(opening=")
 
     def test_a_failing_opening(self) -> None:
         """Its exception is kept, the client gets no answer, the handler does not run, even if it had accepted."""
@@ -202,6 +283,7 @@ class BadClientTests(ServerCase):
             client.sock.shutdown(socket.SHUT_WR)
             self.assertTrue(client.rest().startswith(b"HTTP/1.1 400 Bad Request\r\n"))
         linger.assert_called_once_with(mock.ANY, 2.0)
+        self.assertEqual([type(error) for error in server.take_errors()], [wssync.HandshakeError])
         server.close()
         self.assertEqual((server.requests, server.errors), ([], []))
 
@@ -300,12 +382,81 @@ class LifeTests(ServerCase):
             self.assertIsInstance(self.open(server).verdict, Accepted)
         self.assertIn("closed", repr(server))
 
+    def test_two_starts_at_once(self) -> None:
+        """One of them starts it, the other one is told so."""
+        for _ in range(20):
+            server = Server()
+            starts = [Running(server.start), Running(server.start)]
+            errors = [start.error() for start in starts if start.failed()]
+            self.assertEqual([str(error)[:22] for error in errors], ["this server is running"])
+            server.close()
+        self.assertEqual(our_threads(), [])
+
+    def test_a_start_against_a_close(self) -> None:
+        """Whoever is first: nothing is left behind, and the close raises nothing."""
+        for _ in range(20):
+            server = Server()
+            starting = Running(server.start)
+            server.close()
+            if not starting.failed():
+                server.close()
+        self.assertEqual(our_threads(), [])
+
+    @needs_trustme
+    def test_a_start_that_fails(self) -> None:
+        """It is undone: the port is free, no file is left, and the server can be started later."""
+        server = Server(tls=True)
+        failing: Any = mock.patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread"))
+        before = descriptors()
+        with failing, self.assertRaisesRegex(RuntimeError, "can't start"):
+            server.start()
+        self.assertEqual(descriptors(), before)
+        self.assertIsNone(server.ca_file)
+        self.assertRaises(RuntimeError, lambda: server.url)
+        with server:
+            self.assertIsNotNone(server.ca_file)
+
     def test_bad_arguments(self) -> None:
         """They are refused when the server is made."""
         with self.assertRaises(TypeError):
             Server(protocols="chat")
         with self.assertRaises(ValueError):
             Server(protocols=["a b"])
+        wrong: List[Any] = [5, None, "hello", ["hello"]]
+        for handler in wrong:
+            with self.assertRaisesRegex(TypeError, r"a handler is a function .* script\(\[\.\.\.\]\)"):
+                Server(handler)
+        for opening in ([5], "x", b"x", 5):
+            with self.assertRaisesRegex(TypeError, "an opening is a function"):
+                Server(opening=opening)  # type: ignore[arg-type]
+        for size, error in (("x", TypeError), (True, TypeError), (-1, ValueError)):
+            with self.assertRaisesRegex(error, "maximum_message_size is"):
+                Server(maximum_message_size=size)  # type: ignore[arg-type]
+        self.assertIsInstance(self.open(self.serve(opening=None, maximum_message_size=0)).verdict, Accepted)
+
+    def test_bad_ports(self) -> None:
+        """They are refused at the start, which may be tried again."""
+        server = Server()
+        for port, error in ((70000, ValueError), (-1, ValueError), ("80", TypeError), (True, TypeError)):
+            with self.assertRaisesRegex(error, "a port is"):
+                server.start(port)  # type: ignore[arg-type]
+        server.start()
+        server.close()
+
+    def test_the_url_of_a_path(self) -> None:
+        """It has one slash; the request has that target, by either name."""
+        server = Server()
+        with self.assertRaises(RuntimeError):
+            server.url_for("/chat")
+        server = self.serve()
+        self.assertEqual(server.url_for("/"), server.url)
+        self.assertEqual(server.url_for("/chat?room=1"), server.url + "chat?room=1")
+        with wssync.connect(server.url_for("/chat?room=1"), timeout=TIMEOUT):
+            self.assertEqual(server.requests[0].path, "/chat?room=1")
+            self.assertEqual(server.requests[0].path, server.requests[0].target)
+        for path, error in (("chat", ValueError), ("", ValueError), (None, TypeError)):
+            with self.assertRaisesRegex(error, "a path"):
+                server.url_for(path)  # type: ignore[arg-type]
 
     def test_closing_says_1001_to_those_who_are_open(self) -> None:
         """Idle ones, busy ones, and those that have not asked yet all end; nobody can connect any more."""

@@ -723,5 +723,16 @@ class CurlTests(ProxyCase):
         self.assertEqual(codes, "502 000")
 
 
+class WrongTypeTests(unittest.TestCase):
+    """Routes that are none."""
+
+    def test_is_refused(self) -> None:
+        """TypeError when the opening is made."""
+        wrong: List[Any] = [{"a:80": 80}, {80: "a:80"}, "a:80", 5]
+        for routes in wrong:
+            with self.subTest(routes), self.assertRaisesRegex(TypeError, "routes? (are|leads)"):
+                proxy(routes)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -338,6 +338,13 @@ class EndTests(WireCase):
         wire.end(Ending.CLEAN)
         self.assertEqual(wire._sock.fileno(), -1)
 
+    def test_lingering_is_bounded_for_a_client_that_sends_on(self) -> None:
+        """Bytes that come do not lengthen it."""
+        wire, _client = self.pair()
+        with mock.patch.object(wire, "read", return_value=b"more") as read:
+            wire.linger(0.01)
+        self.assertGreater(read.call_count, 0)
+
     def test_a_client_that_never_stops_cannot_hold_up_the_end(self) -> None:
         """Only so many unread bytes are forgotten."""
         wire, _client = self.pair()

@@ -1,5 +1,4 @@
-"""What the tests of `wssync.transport` share: connected sockets, certificates, a clock in the hand, and a check for
-leaks.
+"""What the tests of `wssync.transport` share: connected sockets, certificates, and a check for leaks.
 
 The certificates are made once a process, in a temporary directory that goes away with it.
 """
@@ -36,19 +35,6 @@ from wssync.transport.waiting import Attempt, Waker
 
 PATIENCE = 20.0
 """Seconds after which a test gives up on something that should come at once."""
-
-
-class FakeClock(Clock):
-    """Stands still until it is told to go on."""
-
-    def __init__(self) -> None:
-        self.time = self.start = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def advance(self, seconds: float) -> None:
-        self.time += seconds
 
 
 class TransportTestCase(unittest.TestCase):

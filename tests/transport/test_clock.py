@@ -6,7 +6,7 @@ import time
 import unittest
 from unittest import mock
 
-from tests.transport.support import FakeClock
+from tests.clock import StillClock
 from wssync.transport.clock import Clock, Deadline
 
 
@@ -23,7 +23,7 @@ class DeadlineTests(unittest.TestCase):
     """A limit in time, with a clock in the hand."""
 
     def setUp(self) -> None:
-        self.clock = FakeClock()
+        self.clock = StillClock()
         self.deadline = Deadline(self.clock, 10.0)
 
     def test_it_comes_nearer_as_time_passes(self) -> None:

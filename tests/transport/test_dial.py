@@ -16,10 +16,10 @@ import unittest
 from typing import Any, Callable, ClassVar, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 from unittest import mock
 
+from tests.clock import StillClock
 from tests.support import cases, with_cases
 from tests.transport.support import (
     PATIENCE,
-    FakeClock,
     Running,
     TransportTestCase,
     client_context,
@@ -207,7 +207,7 @@ class ResolvingTests(DialTestCase):
     def test_the_deadline_covers_the_resolver(self) -> None:
         """Rule 204: a resolver that hangs past the deadline is TimedOut (-1001) with the URL."""
         release = threading.Event()
-        clock = FakeClock()
+        clock = StillClock()
         attempt = self.attempt(clock=clock, seconds=30.0)
         threads: List[threading.Thread] = []
 
@@ -330,7 +330,7 @@ class ScriptedSocket(socket.socket):
 class ScriptedAttempt(Attempt):
     """Waits for sockets of the race by moving a clock, up to the moment at which the script makes one ready."""
 
-    def __init__(self, clock: FakeClock, waker: Waker) -> None:
+    def __init__(self, clock: StillClock, waker: Waker) -> None:
         super().__init__(waker, Deadline(clock, None), lambda: None)
         self.clock = clock
         self.started: Dict[Any, float] = {}
@@ -365,7 +365,7 @@ class RaceTests(DialTestCase):
 
     def race(self, places: Sequence[str], **scripts: Any) -> str:
         """Dial; return the address that won."""
-        self.scripted = ScriptedAttempt(FakeClock(), self.waker())
+        self.scripted = ScriptedAttempt(StillClock(), self.waker())
         ScriptedSocket.scripts, ScriptedSocket.opened = scripts, []
         try:
             with mock.patch.object(socket, "socket", ScriptedSocket):
@@ -647,7 +647,7 @@ class TLSTests(DialTestCase):
     def test_the_deadline_covers_the_handshake(self) -> None:
         """Rule 204: so it ends with TimedOut when the time is up, also when bytes still trickle in."""
         listener, port = self.listener()
-        clock = FakeClock()
+        clock = StillClock()
         attempt = self.attempt(clock=clock, seconds=10.0)
 
         def run() -> None:

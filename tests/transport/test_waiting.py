@@ -13,7 +13,8 @@ import warnings
 from typing import TYPE_CHECKING, List, Set, Tuple
 from unittest import mock
 
-from tests.transport.support import PATIENCE, FakeClock, Running, TransportTestCase, reset
+from tests.clock import StillClock
+from tests.transport.support import PATIENCE, Running, TransportTestCase, reset
 from wssync.errors import Cancelled, TimedOut
 from wssync.transport import waiting
 from wssync.transport.waiting import Attempt, Waker, Watch, wait_for
@@ -369,7 +370,7 @@ class AttemptTests(TransportTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.left, self.right = self.sockets()
-        self.clock = FakeClock()
+        self.clock = StillClock()
         self.checks = 0
 
     def check(self) -> None:

@@ -116,6 +116,11 @@ class RequestHead:
     headers: Headers = field(default_factory=Headers)
     http_version: str = "1.1"
 
+    @property
+    def path(self) -> str:
+        """The same as `target`, query included: the name that the library `websockets` has for it."""
+        return self.target
+
 
 class HeadReader:
     """Collects bytes until a head is complete; the same result and the same cost however they are cut.

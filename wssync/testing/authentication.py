@@ -53,7 +53,8 @@ class Scheme(ABC):
 class basic(Scheme):
     """Ask for this user and password by Basic authentication (RFC 7617), with `charset="UTF-8"`.
 
-    ValueError for a colon in the user name, which could not be told from the one behind it, and for control characters.
+    ValueError for a colon in the user name, which could not be told from the one behind it, and for control characters;
+    TypeError for what is no text.
     """
 
     user: str
@@ -99,8 +100,12 @@ class digest(DigestVerifier, Scheme):
 def either(*schemes: Scheme) -> Handler:
     """Ask for a password in several ways at once, one challenge each in this order; the client answers one of them.
 
-    ValueError if there is none, or some are for a proxy and some are not.
+    ValueError if there is none, or some are for a proxy and some are not; TypeError for what is neither `basic(...)`
+    nor `digest(...)`.
     """
+    for scheme in schemes:
+        if not isinstance(scheme, Scheme):
+            raise TypeError(f"a way to ask is basic(...) or digest(...), not {scheme!r}")
     if len({scheme.proxy for scheme in schemes}) != 1:
         raise ValueError("there must be ways to ask, and all of them for a proxy or none")
 

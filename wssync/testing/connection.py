@@ -29,7 +29,7 @@ from ..protocol.http1 import RequestHead
 from ..protocol.messages import Close, Decoder, Event, Fault, Ping, Pong
 from ..transport.clock import Clock, Deadline
 from .sending import SendingConnection
-from .unframed import CLOSE_TIMEOUT, LINGER
+from .unframed import CLOSE_TIMEOUT, LINGER, check_unopened
 from .wire import Ending, Wire
 
 if TYPE_CHECKING:
@@ -61,11 +61,13 @@ class ServerConnection(SendingConnection):
         *,
         settings: Settings,
         opened: Callable[[ServerConnection], None],
+        failed: Callable[[ConnectionClosed], None],
     ) -> None:
         super().__init__(wire, request, unread)
         self.protocol: Optional[str] = None
         self._settings = settings
         self._opened = opened
+        self._failed = failed
         self._decoder: Optional[Decoder] = None
         self._events: Deque[Event] = deque()
         self._received_close: CloseStatus = None
@@ -81,7 +83,11 @@ class ServerConnection(SendingConnection):
         return self._received_close and self._received_close[1]
 
     def regular_answer(self, headers: HeadersLike = None) -> bytes:
-        """The bytes that `accept` would send, with these header fields besides: for a fault to send them spoilt."""
+        """The bytes that `accept` would send, with these header fields besides: for a fault to send them spoilt.
+
+        RuntimeError once the connection is accepted.
+        """
+        check_unopened(self._accepted)
         return self._judge(headers).response
 
     def accept(self, headers: HeadersLike = None) -> bool:
@@ -129,7 +135,8 @@ class ServerConnection(SendingConnection):
         with contextlib.suppress(OSError):
             self._wire.flush(deadline.remaining())
         with contextlib.suppress(ConnectionClosed, TimeoutError), self._turn(deadline):
-            while True:
+            self._next_message(deadline)
+            while not deadline.expired():
                 self._next_message(deadline)
         with contextlib.suppress(OSError):
             while self._ignores_close and self._wire.read():
@@ -160,6 +167,7 @@ class ServerConnection(SendingConnection):
             self._refuse_ended()
             self._wire.queue(verdict.response)
             self._encoder = Encoder(Role.SERVER, compressor)
+            self._accepted = True
         self._opened(self)
         self._flush()
 
@@ -167,6 +175,7 @@ class ServerConnection(SendingConnection):
         """For the thread whose turn it is to read."""
         if self._decoder is None:
             raise RuntimeError("this connection is not accepted yet")
+        late = False
         while True:
             self._refuse_ended()
             while self._events:
@@ -175,6 +184,9 @@ class ServerConnection(SendingConnection):
                     return event
                 self._obey(event)
             if not self._unread:
+                if late:
+                    raise TimeoutError("no message was complete in time")
+                late = deadline.expired()
                 self._read_more(deadline)
             self._events.extend(self._decoder.feed(bytes(self._unread)))
             self._unread.clear()
@@ -220,6 +232,7 @@ class ServerConnection(SendingConnection):
         return self._finish(error, None if self._ignores_close else Ending.CLEAN)
 
     def _fail(self, error: ConnectionClosed) -> ConnectionClosed:
+        self._failed(error)
         self._say_close(error.code)
         with contextlib.suppress(OSError):
             self._wire.flush(CLOSE_TIMEOUT)

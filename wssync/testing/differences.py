@@ -13,7 +13,7 @@ from ..protocol.http1 import RequestHead
 from .masking import Masking
 from .tape import Asked, Event, Said, describe, escape
 
-__all__ = ["compare_requests", "show", "show_both"]
+__all__ = ["compare_requests", "show", "show_both", "show_pair"]
 
 SHOWN = 160
 """Characters of one event, or of one line of it, that are shown."""
@@ -28,7 +28,7 @@ def compare_requests(expected: Optional[Asked], request: RequestHead, masking: M
         return None
     before, now = f"{expected.method} {masking.url(expected.target)}", f"{request.method} {masking.url(request.target)}"
     if before != now:
-        return _pair(before, now)
+        return show_pair(before, now)
     if expected.headers is None:
         return None
     old, new = masking.headers(expected.headers), masking.headers(request.headers)
@@ -47,7 +47,7 @@ def _compare_fields(old: Headers, new: Headers) -> List[str]:
 
 def show_both(expected: Event, came: Event) -> str:
     """The two events, and where two long texts differ."""
-    pair = _pair(show(expected), show(came))
+    pair = show_pair(show(expected), show(came))
     if not isinstance(expected, Said) or not isinstance(came, Said):
         return pair
     before, now = expected.content, came.content
@@ -65,7 +65,8 @@ def show(event: Event) -> str:
     return _cut(describe(event))
 
 
-def _pair(expected: str, came: str) -> str:
+def show_pair(expected: str, came: str) -> str:
+    """Both sides, one below the other."""
     return f"  recorded: {expected}\n  came:     {came}"
 
 
@@ -83,7 +84,7 @@ def _compare_lines(before: str, now: str) -> str:
 def _compare_characters(before: str, now: str) -> str:
     same = _same(before, now)
     start = max(0, same - 20)
-    pair = _pair(*(escape(text[start : start + SHOWN // 2]) for text in (before, now)))
+    pair = show_pair(*(escape(text[start : start + SHOWN // 2]) for text in (before, now)))
     return f"  they differ at character {same + 1}:\n{pair}"
 
 

@@ -9,13 +9,16 @@ they compose: a script within a script is one of its steps, and so is every faul
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable as AnyIterable
+from collections.abc import Mapping, Set
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Callable, Iterable, Union
 
 from ..errors import ConnectionClosed
 from .connection import ServerConnection
 from .sending import Message
 
-__all__ = ["Handler", "Step", "echo", "expect", "in_turn", "script"]
+__all__ = ["Handler", "Step", "check_function", "echo", "expect", "in_turn", "perform", "script"]
 
 Handler = Callable[[ServerConnection], object]
 """What is called with each connection, in that connection's thread."""
@@ -37,22 +40,25 @@ def script(steps: Iterable[Step]) -> Handler:
     """Make a handler that takes these steps one after the other, the same for each connection, and then returns.
 
     A `str` is sent as a text message, anything like `bytes` as a binary one, and a callable is called with the
-    connection: `expect("hi")`, a fault, another script, a function of the test. TypeError for any other step.
+    connection: `expect("hi")`, a fault, another script, a function of the test. TypeError for any other step, and for
+    one message or a mapping in the place of the list.
 
     When a step fails, AssertionError says which step of how many it was, with the step's own error as its
     `__cause__`. The end of the connection (`ConnectionClosed`) is no failure: it ends the script and passes on as it
     is, but see `expect`.
     """
+    if isinstance(steps, (str, bytes, bytearray, memoryview, Mapping, Set)) or not isinstance(steps, AnyIterable):
+        raise TypeError(f"a script is a list of steps, not one {type(steps).__name__}")
     taken = tuple(steps)
     for step in taken:
         if not callable(step) and not isinstance(step, (str, bytes, bytearray, memoryview)):
             raise TypeError(f"a step is a message or a callable, not {step!r}")
 
-    def perform(connection: ServerConnection) -> None:
+    def play(connection: ServerConnection) -> None:
         for number, step in enumerate(taken, 1):
             try:
                 if callable(step):
-                    step(connection)
+                    perform(step, connection)
                 else:
                     connection.send(step)
             except Exception as error:
@@ -60,7 +66,7 @@ def script(steps: Iterable[Step]) -> Handler:
                     raise
                 raise AssertionError(f"step {number} of {len(taken)}: {str(error) or repr(error)}") from error
 
-    return perform
+    return play
 
 
 def expect(message: Message) -> Handler:
@@ -88,10 +94,13 @@ def in_turn(*handlers: Handler) -> Handler:
     """Make a handler, or an opening, that gives the first connection to the first of `handlers`, and so on.
 
     The last one gets all later connections. What counts is the order in which it is called, from any thread:
-    `Server(opening=in_turn(refuse(503), ServerConnection.accept))` refuses once. ValueError for no handlers.
+    `Server(opening=in_turn(refuse(503), ServerConnection.accept))` refuses once. ValueError for no handlers,
+    TypeError for what is none.
     """
     if not handlers:
         raise ValueError("there is nobody whose turn it could be")
+    for handler in handlers:
+        check_function("handler", handler)
     counting = threading.Lock()
     waiting = list(handlers)
 
@@ -101,6 +110,33 @@ def in_turn(*handlers: Handler) -> Handler:
         return handler(connection)
 
     return pass_on
+
+
+def check_function(kind: str, value: object) -> None:
+    """TypeError unless `value` can be called; `kind` is what it was to be, "handler" or "opening"."""
+    if not callable(value):
+        article = "an" if kind == "opening" else "a"
+        raise TypeError(
+            f"{article} {kind} is a function of the connection, not {value!r}; for messages see script([...])"
+        )
+
+
+def perform(function: Handler, connection: ServerConnection) -> None:
+    """Call a handler, an opening or a step. TypeError if what it returns shows that nothing was done.
+
+    That is a function which nobody calls (`lambda connection: script([...])`), a coroutine or a generator.
+    """
+    result = function(connection)
+    name = getattr(function, "__name__", None) or repr(function)
+    if isinstance(result, CoroutineType):
+        result.close()  # or Python warns that nobody awaited it
+    if isinstance(result, (CoroutineType, AsyncGeneratorType)):
+        raise TypeError(f"{name} is asynchronous, and nobody awaits it here: it must be a plain function")
+    if isinstance(result, GeneratorType):
+        raise TypeError(f"{name} returned a generator, and nobody iterates over it here: it must be a plain function")
+    # A Mock as a handler returns another one, and nothing was forgotten.
+    if callable(result) and type(result).__module__ != "unittest.mock":
+        raise TypeError(f"{name} returned a function that nobody calls: give {result!r} itself in its place")
 
 
 def _show(message: Union[str, bytes]) -> str:

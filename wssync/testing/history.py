@@ -47,7 +47,13 @@ class History:
 
     @property
     def errors(self) -> List[BaseException]:
-        """What handlers and `opening` functions have raised, and how clients broke the protocol; a new list."""
+        """What handlers and `opening` functions have raised, and what clients did wrong; a new list.
+
+        The latter are a ProtocolError for a breach of the WebSocket protocol, MessageTooBig for a message over
+        `maximum_message_size`, and HandshakeError for a request that is no HTTP. Each is here before the server says
+        anything about it: a client that has read the Close, or the 400, finds it. An error that no client is told of
+        may be later; after `close()` of the server all of them are there.
+        """
         with self._changed:
             return list(self._errors)
 

@@ -2,7 +2,8 @@
 
 Production code keeps no list of its sockets for the sake of tests. The interpreter has one: the garbage collector knows
 every object, and a socket is the library's when an object of a class of the library has it as an attribute. So the
-user's own sockets are never meant, however many there are.
+user's own sockets are never meant, however many there are. Of tasks and sessions that are there, the engine has a list
+for the end of the process, so a thread can be told by what it is for.
 
 Going through all objects takes milliseconds (50 for half a million), which is too much for every test. So the operating
 system is asked first: only when there is a socket among the process's descriptors that was not there before, it may be
@@ -12,6 +13,7 @@ are gone through twice.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import socket
@@ -21,13 +23,23 @@ import time
 import weakref
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
+from ..engine import goodbye
+from ..engine.connection import Connection
 from ..engine.loop import Engine
 from ..session import Session, _shared_session
 from ..transport.waiting import Waker, Watch
+from .listener import Listener
 
 __all__ = ["Snapshot"]
 
 _DESCRIPTORS = "/dev/fd"
+_RESOLVERS = ("wssync-resolver-", "wssync-testing-resolver")
+
+PAUSE = 0.002
+"""Seconds until the next look at what is still there."""
+
+SETTLING = 1.0
+"""Seconds for the threads of tasks that were ended here: it takes them a millisecond, unless a handler is busy."""
 
 Identity = Tuple[int, int]
 
@@ -41,30 +53,60 @@ class Snapshot:
         found = () if self._descriptors is not None else (held.sock for held in _held_sockets(_library_objects()))
         self._sockets = weakref.WeakSet(found)
 
+    def end_clients(self, timeout: float) -> List[str]:
+        """What clients have left: a line for each task that is open, which is ended now, and for each thread else.
+
+        Threads that are about to end are waited for, `timeout` seconds all together, and a second for those of the
+        tasks. What the kit itself runs, servers above all, is passed over. What is told here is not told again.
+        """
+        late = self._join(timeout, clients=True)
+        reading = _connections()
+        left = [reading[thread] for thread in late if thread in reading]
+        for connection in left:
+            connection.cancel()
+        late = self._join(SETTLING, clients=True) if left else late
+        self._threads.update(late)
+        return [
+            *sorted(f"a task to {connection.url} was left open" for connection in left),
+            *map(_tell, (thread for thread in late if reading.get(thread) not in left)),
+        ]
+
     def leaks(self, timeout: float) -> List[str]:
         """What was not there before and is there now, one line for each thread and each socket; no line is good.
 
-        Threads that are about to end are waited for, `timeout` seconds all together. A look-up of a name counts as
-        nothing: the operating system does not let it be ended, and nobody waits for it.
+        What is about to end is waited for, `timeout` seconds all together: threads, and what the threads of a server
+        that was there before have still to accept and to close. A look-up of a name counts as nothing: the operating
+        system does not let it be ended, and nobody waits for it.
         """
-        threads = self._join(timeout)
-        return [*(f"the thread {thread.name}" for thread in threads), *self._new_sockets()]
+        end = time.monotonic() + timeout
+        while True:
+            found = [*map(_tell, self._join(end - time.monotonic())), *self._new_sockets()]
+            if not found or time.monotonic() >= end:
+                return found
+            time.sleep(PAUSE)
 
-    def _join(self, timeout: float) -> List[threading.Thread]:
+    def _join(self, timeout: float, clients: bool = False) -> List[threading.Thread]:
         end = time.monotonic() + timeout
         late = [thread for thread in _library_threads() if thread not in self._threads]
+        late = [thread for thread in late if not (clients and thread.name.startswith("wssync-testing-"))]
         for thread in late:
             if thread is not threading.current_thread():
-                thread.join(max(0.0, end - time.monotonic()))
-        return [thread for thread in late if thread.is_alive()]
+                with contextlib.suppress(RuntimeError):  # it is only being started
+                    thread.join(max(0.0, end - time.monotonic()))
+        there = threading.enumerate()
+        return [thread for thread in late if thread in there]
 
     def _new_sockets(self) -> List[str]:
         descriptors = _socket_descriptors()
         if descriptors is not None and all(map(self._knows, descriptors.items())):
             return []
         objects = _library_objects()
-        held = [held for held in _held_sockets(objects) if self._is_new(held.sock)]
+        held = [held for held in _held_sockets(objects) if self._is_new(held.sock) and not self._is_of_old(held.holder)]
         return list(_describe(held, objects))
+
+    def _is_of_old(self, holder: object) -> bool:
+        """Whether it is the port of a server that was there, which has another socket since it refused connections."""
+        return isinstance(holder, Listener) and holder.thread in self._threads
 
     def _knows(self, item: Tuple[int, Identity]) -> bool:
         number, identity = item
@@ -86,8 +128,27 @@ class _Held(NamedTuple):
 def _library_threads() -> Iterator[threading.Thread]:
     for thread in threading.enumerate():
         name = thread.name
-        if name.startswith("wssync-") and not name.startswith("wssync-resolver-") and name != _shared_name():
+        if name.startswith("wssync-") and not name.startswith(_RESOLVERS) and name != _shared_name():
             yield thread
+
+
+def _connections() -> Dict[Optional[threading.Thread], Connection]:
+    """The connections that have a thread, by that."""
+    return {connection.thread: connection for connection in list(goodbye._connections) if connection.thread}
+
+
+def _tell(thread: threading.Thread) -> str:
+    """What the thread is, and why it may still be there."""
+    name = f"the thread {thread.name}"
+    if thread.name.startswith("wssync-testing-connection-"):
+        return f"{name}, a handler that is still busy"
+    owners = [thing for thing in list(goodbye._forkable) if isinstance(thing, Session)]
+    owners = [session for session in owners if getattr(session.executor, "_name", None) == thread.name]
+    if not owners:
+        return name
+    if any(not session._invalid for session in owners):
+        return f"{name} of a Session that was never invalidated"
+    return f"{name} of a Session, with a handler that is still busy"
 
 
 def _shared_name() -> object:

@@ -82,6 +82,12 @@ class Listener:
             if self._closing:
                 raise RuntimeError("the server is closed")
 
+    def discard(self) -> None:
+        """Give everything back, if `thread` was never started; else it does so itself, and this does nothing."""
+        if self.thread.ident is None:
+            self._socket.close()
+            self._waker.close()
+
     def close(self) -> None:
         """Give up the port: nobody is accepted any more. Joining `thread` shows when all of it is over."""
         with self._changed:
@@ -94,8 +100,10 @@ class Listener:
             while not self._closing:
                 wait_for(self._watched(), [], None)
                 self._waker.clear()
+                order = self._order  # before the queue is emptied: who connects after this look comes after the order
                 self._accept_all()
-                self._obey()
+                if order is not None:
+                    self._obey(order)
         finally:
             self.close()
             self._socket.close()
@@ -109,6 +117,8 @@ class Listener:
         if self._welcome is Welcome.REFUSE:
             return
         for _ in range(BACKLOG + 1):
+            if self._closing:
+                return
             try:
                 sock, _address = self._socket.accept()
             except BlockingIOError:
@@ -127,11 +137,9 @@ class Listener:
         logger.info("a connection could not be accepted: %s", error)
         wait_for([self._waker], [], 0.05)
 
-    def _obey(self) -> None:
+    def _obey(self, order: Welcome) -> None:
         with self._changed:
-            order, self._order = self._order, None
-            if order is None:
-                return
+            self._order = None
             try:
                 self._change(order)
             except OSError as error:

@@ -25,13 +25,17 @@ _WITH_URLS = frozenset(("location", "content-location", "referer"))
 class Masking:
     """Leaves secrets out: the header fields `SECRET`, and the header fields and query parameters called `names`.
 
-    The case of names does not matter. TypeError for one `str` in the place of several.
+    The case of names does not matter. TypeError for anything but several `str`, also for one in the place of several.
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        if isinstance(names, (str, bytes)):
-            raise TypeError(f"secrets are a sequence of names, not one {type(names).__name__}")
-        self._names = frozenset(name.lower() for name in (*SECRET, *names))
+        if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
+            raise TypeError(f"secrets are names, each a str, in a list or the like, not one {type(names).__name__}")
+        several = [*SECRET, *names]
+        for name in several:
+            if not isinstance(name, str):
+                raise TypeError(f"secrets are names, each a str, and one of them is of type {type(name).__name__}")
+        self._names = frozenset(name.lower() for name in several)
 
     def url(self, text: str) -> str:
         """A URL, or a request target, without its secret query parameters."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..protocol.headers import Headers, HeadersLike, is_token, printable
 from ..protocol.http1 import RequestHead, format_response
+from .handlers import check_function, perform
 
 if TYPE_CHECKING:
     from .connection import ServerConnection
@@ -69,8 +70,10 @@ def refuse(status: int = 403, reason: Optional[str] = None, headers: HeadersLike
 def redirect(location: Union[str, Callable[[RequestHead], str]], status: int = 302) -> Handler:
     """Answer with this 3xx status and `Location`: absolute, relative, or what the function makes of the request.
 
-    ValueError for another status, or for what no header field can hold.
+    ValueError for another status, or for what no header field can hold; TypeError for no text and no function.
     """
+    if not isinstance(location, str) and not callable(location):
+        raise TypeError(f"a location is a str or a function of the request, not {location!r}")
     if not 300 <= status <= 399:
         raise ValueError(f"{status} is no redirect")
     if isinstance(location, str):
@@ -90,7 +93,7 @@ def require_headers(headers: Mapping[str, Optional[str]], status: int = 400) -> 
     any value. ValueError for names and values that no field can have.
     """
     wanted = dict(headers)
-    Headers({name: value or "" for name, value in wanted.items()})
+    Headers({name: "" if value is None else value for name, value in wanted.items()})
     refuse(status)
 
     def check(connection: ServerConnection) -> None:
@@ -103,11 +106,12 @@ def require_headers(headers: Mapping[str, Optional[str]], status: int = 400) -> 
 def require_cookies(cookies: Mapping[str, Optional[str]], status: int = 400) -> Handler:
     """Refuse requests that do not send these cookies (RFC 6265 section 4.2), with a body that names what is missing.
 
-    Names and values are compared exactly, quotes included; `None` takes any value. ValueError for what is no name.
+    Names and values are compared exactly, quotes included; `None` takes any value. ValueError for what is no name,
+    TypeError for what is no text.
     """
     wanted = dict(cookies)
-    for name in wanted:
-        _check_cookie_name(name)
+    for name, value in wanted.items():
+        _check_cookie(name, "" if value is None else value)
     refuse(status)
 
     def check(connection: ServerConnection) -> None:
@@ -123,10 +127,12 @@ def set_cookies(*cookies: Union[str, Mapping[str, str]]) -> Handler:
     """Add a `Set-Cookie` field for each cookie to the answer that follows, whatever it is.
 
     A `str` is a whole value ("id=1; Path=/; Secure"), well-formed or not; a mapping has names and values. ValueError
-    for names and values that RFC 6265 section 4.1.1 does not allow.
+    for names and values that RFC 6265 section 4.1.1 does not allow, TypeError for what is no text.
     """
     lines: List[str] = []
     for each in cookies:
+        if not isinstance(each, (str, Mapping)):
+            raise TypeError(f"cookies are a str or a mapping of names to values, not {type(each).__name__}")
         lines += [each] if isinstance(each, str) else [_cookie_pair(name, value) for name, value in each.items()]
     fields = Headers([("Set-Cookie", line) for line in lines])
 
@@ -139,17 +145,24 @@ def set_cookies(*cookies: Union[str, Mapping[str, str]]) -> Handler:
 def at(path: str, *openings: Handler) -> Handler:
     """Have these openings, in their order, for requests of this path alone; others go on to what comes behind.
 
-    A query in the request makes no difference, unless `path` has one too. ValueError for a path without its slash.
+    A query in the request makes no difference, unless `path` has one too. ValueError for a path without its slash and
+    for no openings, TypeError for what is no path or no opening.
     """
+    if not isinstance(path, str):
+        raise TypeError(f"a path is a str, not {path!r}")
     if not path.startswith("/"):
         raise ValueError(f"a path begins with a slash, not like {printable(path)!r}")
+    if not openings:
+        raise ValueError(f"nothing is to be done at {printable(path)!r}: at(path, *openings) takes one opening or more")
+    for opening in openings:
+        check_function("opening", opening)
 
     def choose(connection: ServerConnection) -> None:
         target = connection.request.target
         if path in (target, target.partition("?")[0]):
             for opening in openings:
                 if not connection.answered:
-                    opening(connection)
+                    perform(opening, connection)
 
     return choose
 
@@ -205,13 +218,16 @@ def _cookies(headers: Headers) -> List[Tuple[str, str]]:
     return [(name, value) for name, equals, value in pairs if equals]
 
 
-def _check_cookie_name(name: str) -> None:
+def _check_cookie(name: str, value: str) -> None:
+    for text in (name, value):
+        if not isinstance(text, str):
+            raise TypeError(f"the name and the value of a cookie are str, not {type(text).__name__}")
     if not is_token(name):
         raise ValueError(f"{printable(name)!r} is no name for a cookie")
 
 
 def _cookie_pair(name: str, value: str) -> str:
-    _check_cookie_name(name)
+    _check_cookie(name, value)
     if _COOKIE_VALUE.fullmatch(value) is None:
         raise ValueError(f"the value of the cookie {name} has a character that no cookie may have")
     return f"{name}={value}"

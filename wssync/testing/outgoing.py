@@ -58,21 +58,35 @@ class Outgoing:
     def in_pieces(self, size: Optional[int], pause: float) -> None:
         """Divide what is queued from now on into pieces of `size` bytes, each `pause` seconds after the one before.
 
-        The last piece of what was queued at once may be smaller. `None` stops dividing. ValueError below 1 and 0.
+        The last piece of what was queued at once may be smaller. `None` stops dividing. ValueError below 1 and 0,
+        TypeError for no number.
         """
+        if size is not None:
+            _check_integer("a size", size)
+        if isinstance(pause, bool) or not isinstance(pause, (int, float)):
+            raise TypeError(f"a pause is a number of seconds, not {pause!r}")
         if (size is not None and size < 1) or not pause >= 0:
             raise ValueError(f"pieces have at least one byte and no negative pause, not {size} and {pause}")
         self._size, self._pause = size, pause
 
     def split_at(self, positions: Iterable[int]) -> None:
-        """Begin a new piece at each of these positions, counted from what is queued next. ValueError below 1."""
+        """Begin a new piece at each of these positions, counted from what is queued next. ValueError below 1.
+
+        TypeError for no int.
+        """
         wanted = list(positions)
+        for position in wanted:
+            _check_integer("a position", position)
         if any(position < 1 for position in wanted):
             raise ValueError(f"bytes can be split at positions from 1 on, not at {wanted}")
         self._splits = sorted({*self._splits, *(self._position + position for position in wanted)})
 
     def cut_after(self, count: int, reset: bool) -> None:
-        """Let nothing but the next `count` bytes pass, unless an earlier cut leaves even fewer. ValueError below 0."""
+        """Let nothing but the next `count` bytes pass, unless an earlier cut leaves even fewer. ValueError below 0.
+
+        TypeError for no int.
+        """
+        _check_integer("a count", count)
         if count < 0:
             raise ValueError(f"a connection can be cut after 0 bytes or more, not after {count}")
         if self._cut is None or self._position + count < self._cut[0]:
@@ -129,3 +143,8 @@ class Outgoing:
     def _mark_cut(self) -> None:
         if self._cut is not None and self._position == self._cut[0]:
             self._queue.append(self._cut[1])
+
+
+def _check_integer(what: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{what} of bytes is an int, not {value!r}")

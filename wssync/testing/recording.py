@@ -282,6 +282,7 @@ class _Reading:
         self._server: Optional[_Frames] = None
         self._broken = False
         self._closed: Set[str] = set()
+        self._crossing: List[Event] = []
 
     def take_sent(self, data: bytes) -> None:
         """The client said this."""
@@ -373,6 +374,8 @@ class _Reading:
     def _note(self, event: Event) -> None:
         """Keep what counts: nothing after the end, and after the server's Close nothing but the client's."""
         events, closed = self._found.events, self._closed
+        if event.side == "client" and closed == {"server"} and self._has_crossed(event):
+            return
         if event.side in closed or ("server" in closed and not isinstance(event, Closed)):
             return
         if isinstance(event, HungUp):
@@ -383,6 +386,24 @@ class _Reading:
             events[-1] = Raw(events[-1].content + event.content)
         else:
             events.append(event)
+
+    def _has_crossed(self, event: Event) -> bool:
+        """Whether this is a Close that crossed the server's on its way; then it is kept.
+
+        The client had not been told of that one, nor what it said before: so it was no cause to wait for.
+        """
+        events = self._found.events
+        self._crossing.append(event)
+        if not isinstance(event, Closed) or _answers(event, events[-1]):
+            return False
+        events[-1:-1] = self._crossing
+        self._closed.add("client")
+        return True
+
+
+def _answers(close: Closed, asked: Event) -> bool:
+    """Whether this Close may be the library's answer to the server's."""
+    return isinstance(asked, Closed) and close.code == asked.code and not close.reason
 
 
 class _Frames:

@@ -7,9 +7,13 @@ the server said goes out as soon as everything that the client had said before h
 **No deadlock.** Say that a program does the same thing whenever it hears the same things. Where the recording has a
 message of the client before one of the server, the client had said it without having heard that one (`recording` sees
 to that), so it will say it again without hearing it. The player, in turn, waits for nothing but the client's next
-recorded event: it never waits to write before it reads, nor for a clock, nor for another connection. By induction each
-event comes. What is *not* kept is the order between connections: if one client's message made the server write to
-another one, then on replay the second may hear it early.
+recorded event: it never waits to write before it reads, nor for a time to come, nor for another connection. By
+induction each event comes. What is *not* kept is the order between connections: if one client's message made the server
+write to another one, then on replay the second may hear it early.
+
+**Patience.** A program that does something else may wait for an answer where it once had asked, and its keepalive goes
+on. So the player tells, after so many seconds in which the client did nothing but ping and pong, what was due, and ends
+the connection. The seconds are real ones whatever clock the client has: one that stands still would let both wait.
 
 **Ends.** After the server's last word the player says FIN and reads on, forgetting what comes, until the client has
 hung up or the block ends: a socket closed with unread bytes would reset the connection. A reset is a matter of the
@@ -28,6 +32,7 @@ import itertools
 import os
 import socket
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set
 
 from .. import errors
@@ -41,7 +46,7 @@ from ..protocol.http1 import HeadReader, RequestHead, format_response, parse_req
 from ..protocol.messages import Close, Decoder, Fault, Ping, Pong
 from ..transport.stream import TCPStream, connection_lost
 from ..transport.waiting import Waker, wait_for
-from .differences import compare_requests, show, show_both
+from .differences import compare_requests, show, show_both, show_pair
 from .masking import Masking
 from .recording import agreed_deflate
 from .tape import ACCEPT, EMPTY, Answer, Closed, Conversation, Event, Failure, HungUp, Raw, Said
@@ -73,12 +78,18 @@ class Mismatch(NamedTuple):
 
 
 class Replay:
-    """The conversations of a cassette, played through `dial` from now on until `finish`."""
+    """The conversations of a cassette, played through `dial` from now on until `finish`.
 
-    def __init__(self, path: str, conversations: Sequence[Conversation], masking: Masking) -> None:
+    `patience` is in real seconds, for each event of a client; `None` is for ever.
+    """
+
+    def __init__(
+        self, path: str, conversations: Sequence[Conversation], masking: Masking, patience: Optional[float]
+    ) -> None:
         self._path = path
         self._conversations = conversations
         self._masking = masking
+        self._patience = patience
         self._process = os.getpid()
         self._lock = threading.Lock()
         self._over = False
@@ -101,7 +112,8 @@ class Replay:
         raise self._fail(failure, attempt)
 
     def _start(self, number: int, waker: Waker) -> Stream:
-        player = Player(self._conversations[number], self._masking, self._place(number), self._report)
+        place = self._place(number)
+        player = Player(self._conversations[number], self._masking, place, self._report, self._patience)
         stream = player.start(waker)
         self._players[number] = player
         return stream
@@ -163,11 +175,18 @@ class Replay:
         found: List[Mismatch] = []
         for number in range(len(self._conversations)):
             if number not in self._used:
-                found.append(Mismatch(f"{self._place(number)} was recorded, and nobody connected"))
+                found.append(Mismatch(self._unconnected(number)))
             elif number in self._players:
                 text = self._players[number].missing()
                 found += [Mismatch(text)] if text else []
         return found
+
+    def _unconnected(self, number: int) -> str:
+        urls = [self._masking.url(one.url) for one in self._conversations]
+        url = urls[number]
+        which = "other " if any(urls[at] == url for at in self._used) else ""
+        both = show_pair(f"a connection to {url}", f"no {which}connection to {url}")
+        return f"{self._place(number)} was recorded, and nobody connected\n{both}"
 
 
 class ReplayedStream(TCPStream):
@@ -186,11 +205,32 @@ class ReplayedStream(TCPStream):
         return data
 
 
+class _Patience:
+    """How long the client may still be silent; `seconds` is `None` for ever."""
+
+    def __init__(self, seconds: Optional[float]) -> None:
+        self.seconds = seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """It has done something."""
+        self._since = time.monotonic()
+
+    def left(self) -> Optional[float]:
+        """Seconds, zero and less if none are."""
+        return None if self.seconds is None else self._since + self.seconds - time.monotonic()
+
+
 class Player:
     """The server's part of one conversation, in a thread of its own; `report` is told of the first mismatch."""
 
     def __init__(
-        self, conversation: Conversation, masking: Masking, place: str, report: Callable[[Mismatch], None]
+        self,
+        conversation: Conversation,
+        masking: Masking,
+        place: str,
+        report: Callable[[Mismatch], None],
+        patience: Optional[float],
     ) -> None:
         self.was_reset = False
         self._conversation = conversation
@@ -210,6 +250,9 @@ class Player:
         self._is_closed = False
         self._is_over = False
         self._said_fin = False
+        self._has_left = False
+        self._is_saying = False
+        self._patience = _Patience(patience)
 
     # -- any thread ----------------------------------------------------------------------------------------------------
 
@@ -247,16 +290,20 @@ class Player:
     def missing(self) -> Optional[str]:
         """After the end: what the client should have said and did not."""
         events = self._conversation.events
+        how = "the client had hung up" if self._has_left else "the connection was still open at the end of the block"
+        came = f"nothing ({how})"
         if self._request is None:
-            if self._conversation.request is None:
+            request = self._conversation.request
+            if request is None:
                 return None
-            return f"{self._place}: the request did not come"
+            asked = f"{request.method} {self._masking.url(request.target)}"
+            return f"{self._place}: the request did not come:\n{show_pair(asked, came)}"
         left = range(self._position, 0 if self._is_closed else len(events))
         due = [at for at in left if events[at].side == "client" and not _is_farewell(events[at])]
         if not due:
             return None
         more = f" (and {len(due) - 1} more)" if len(due) > 1 else ""
-        return f"{self._place}, event {due[0] + 1} did not come{more}:\n  recorded: {show(events[due[0]])}"
+        return f"{self._place}, event {due[0] + 1} did not come{more}:\n{show_pair(show(events[due[0]]), came)}"
 
     # -- the thread ----------------------------------------------------------------------------------------------------
 
@@ -276,11 +323,26 @@ class Player:
         there = True
         while there and not self._stopped:
             watched: List[HasFileno] = [sock, self._waker]
-            wait_for(watched, [sock] if self._out else [], None)
+            timeout = self._patience.left() if self._is_due() else None
+            wait_for(watched, [sock] if self._out else [], timeout)
             there = self._hear(sock)
+            self._despair()
             self._speak(sock)
-        if there:
-            self._hear(sock)
+        self._has_left = not (there and self._hear(sock))
+
+    def _is_due(self) -> bool:
+        """Whether it is the client's turn. It is not after the server's Close: nobody waits for the answer to that."""
+        ended = self._request is None or self._is_closed or self._is_over
+        return not ended and self._position < len(self._conversation.events)
+
+    def _despair(self) -> None:
+        """Wait no longer if that was long enough."""
+        left = self._patience.left()
+        if left is not None and left <= 0 and self._is_due():
+            both = show_pair(
+                show(self._conversation.events[self._position]), f"nothing for {self._patience.seconds:g} s"
+            )
+            self._mismatch(f", event {self._position + 1} did not come:\n{both}")
 
     def _hear(self, sock: socket.socket) -> bool:
         """Take in what has come, all that the kernel may hold of it; False at the client's end."""
@@ -300,6 +362,9 @@ class Player:
         try:
             while self._out:
                 del self._out[: sock.send(self._out, _NO_SIGNAL)]
+                if self._is_saying:
+                    self._patience.renew()  # who still takes what came before has not come to the next thing
+            self._is_saying = False
             if self._is_over and not self._said_fin:
                 self._said_fin = True
                 sock.shutdown(socket.SHUT_WR)
@@ -312,8 +377,12 @@ class Player:
         if self._request is None and not self._is_over:
             data = self._take_request(data)
         if self._decoder is not None and not self._is_over:
-            for event in self._decoder.feed(data):
+            events = self._decoder.feed(data)
+            for event in events:
                 self._obey(event)
+            pings = sum(isinstance(event, (Ping, Pong)) for event in events)
+            if not events or pings < len(events) or self._decoder.in_message:
+                self._patience.renew()
 
     def _take_request(self, data: bytes) -> bytes:
         """Answer the request once it is there; returns the bytes behind it."""
@@ -362,6 +431,7 @@ class Player:
         self._is_over = self._is_over or (self._is_closed and self._position == len(events))
 
     def _say(self, event: Event) -> None:
+        self._is_saying = True  # pongs alone are not
         if isinstance(event, Raw):
             self._out += event.content
         elif isinstance(event, HungUp):
@@ -401,7 +471,8 @@ class Player:
                 self._mismatch(f", event {self._position + 1} is another one\n{show_both(expected, came)}", came)
         elif not _is_farewell(came):
             what = f"event {len(events)} was the last" if events else "there are no events"
-            self._mismatch(f": {what}, and then came one more\n  came:     {show(came)}", came)
+            both = show_pair("nothing more", show(came))
+            self._mismatch(f": {what}, and then came one more\n{both}", came)
 
     def _mismatch(self, text: str, came: Optional[Event] = None) -> None:
         """Tell it, and end the connection, so that nobody waits for what will not come."""

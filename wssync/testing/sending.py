@@ -46,7 +46,7 @@ class SendingConnection(RawConnection):
     @property
     def accepted(self) -> bool:
         """Whether `accept` has answered with 101."""
-        return self._encoder is not None
+        return self._accepted
 
     @property
     def pings(self) -> List[bytes]:

@@ -24,17 +24,19 @@ import socket
 import ssl
 import tempfile
 import threading
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Dict, List, Optional, Sequence, Tuple, Type, Union
 
-from ..errors import HandshakeError, ProtocolError
+from ..errors import HandshakeError
 from ..protocol.deflate import DeflateOptions
 from ..protocol.handshake import check_protocols
+from ..protocol.headers import printable
 from ..protocol.http1 import HeadReader, RequestHead, format_response, parse_request_head
 from ..transport.clock import Clock, Deadline
 from .certificates import certificates, make_server_context, write_authority
 from .connection import ServerConnection, Settings
-from .handlers import Handler, echo
+from .handlers import Handler, check_function, echo, perform
 from .history import History
 from .listener import Listener, Welcome
 from .unframed import CLOSE_TIMEOUT, LINGER
@@ -56,15 +58,18 @@ class Server(History):
 
     `handler(connection)` runs in a thread of its own for each connection that was opened. When it returns, the
     connection is closed with 1000; when it raises, with 1011, and the exception is in `errors` and on the logger
-    `wssync.testing`. The end of its own connection (`ConnectionClosed`) is a way to return, unless the client broke the
-    protocol.
+    `wssync.testing`, be it SystemExit or what `pytest.fail` raises. A handler is a plain function: when it returns a
+    function, a coroutine or a generator, which nobody would run, that is a TypeError. The end of its own connection
+    (`ConnectionClosed`) is a way to return, and is in `errors` only where the client broke the protocol or passed
+    `maximum_message_size`.
 
     With `tls` it serves `wss:` under a certificate for localhost, 127.0.0.1 and ::1 that `ca_file` vouches for; this
     needs the extra `wssync[testing]` (RuntimeError). `protocols` are the subprotocols it knows. `compression` is
     "deflate", `DeflateOptions` or `None`. `opening(connection)` comes before the regular answer to the request: it may
     itself call `connection.accept()` or `respond()`, or send anything at all, and then stands in the place of that
     answer. Several are called in turn until one has answered. The handler follows if the connection was accepted.
-    `maximum_message_size` bounds what `receive` takes (1009), by default nothing does.
+    `maximum_message_size` bounds what `receive` takes (1009), by default nothing does. TypeError or ValueError for
+    arguments that cannot be.
 
     All methods and properties may be used from any thread. A server is started once.
     """
@@ -76,12 +81,14 @@ class Server(History):
         tls: bool = False,
         protocols: Sequence[str] = (),
         compression: Union[str, DeflateOptions, None] = "deflate",
-        opening: Union[Handler, Sequence[Handler]] = (),
+        opening: Union[Handler, Sequence[Handler], None] = (),
         maximum_message_size: Optional[int] = None,
     ) -> None:
         super().__init__()
+        check_function("handler", handler)
+        _check_size(maximum_message_size)
         self._handler = handler
-        self._openings = (opening,) if callable(opening) else tuple(opening)
+        self._openings = _openings(opening)
         self._tls = tls
         self._settings = Settings(check_protocols(protocols), _deflate_options(compression), maximum_message_size)
         self._context: Optional[ssl.SSLContext] = None
@@ -91,6 +98,7 @@ class Server(History):
         self._numbers = itertools.count(1)
         self._resources = contextlib.ExitStack()
         self._phase = _Phase.NEW
+        self._starting = threading.Lock()
         self._threads: List[threading.Thread] = []
         self._guests: Dict[Wire, Optional[ServerConnection]] = {}
         self._ignored: List[Wire] = []
@@ -117,6 +125,17 @@ class Server(History):
             raise RuntimeError("the server has no address before it is started")
         return f"wss://localhost:{self._port}/" if self._tls else f"ws://127.0.0.1:{self._port}/"
 
+    def url_for(self, path: str) -> str:
+        """The URL of this path, with its query if it has one: `url_for("/chat?room=1")`.
+
+        RuntimeError before the start, TypeError for no text, ValueError for a path that does not begin with "/".
+        """
+        if not isinstance(path, str):
+            raise TypeError(f"a path is a str, not {path!r}")
+        if not path.startswith("/"):
+            raise ValueError(f"a path begins with a slash, not like {printable(path)!r}")
+        return self.url[:-1] + path
+
     @property
     def ca_file(self) -> Optional[str]:
         """The path of the certificate authority to trust (PEM) while a server with TLS runs, else `None`."""
@@ -132,20 +151,31 @@ class Server(History):
 
     def start(self, port: int = 0) -> None:
         """Listen on `port`, 0 for a free one, and accept. OSError when the port is taken; RuntimeError when it was
-        started before, or TLS lacks the extra `wssync[testing]`.
+        started before, or TLS lacks the extra `wssync[testing]`; TypeError or ValueError for what is no port.
         """
-        if self._phase is not _Phase.NEW:
-            raise RuntimeError(f"this server is {self._phase.value}; a server is started once")
-        with contextlib.ExitStack() as resources:
+        if isinstance(port, bool) or not isinstance(port, int):
+            raise TypeError(f"a port is an int, not {port!r}")
+        if not 0 <= port <= 65535:
+            raise ValueError(f"a port is a number from 0 to 65535, not {port}")
+        with self._starting, contextlib.ExitStack() as resources:
+            if self._phase is not _Phase.NEW:
+                raise RuntimeError(f"this server is {self._phase.value}; a server is started once")
+            resources.callback(self._forget_start)
             if self._tls:
                 directory = resources.enter_context(tempfile.TemporaryDirectory(prefix="wssync-testing-"))
                 self._context = make_server_context()
                 self._ca_file = write_authority(directory)
-            self._listener = Listener(port, self._welcome, self._ignore)
+            listener = Listener(port, self._welcome, self._ignore)
+            resources.callback(listener.discard)
+            self._port, self._listener, self._phase = listener.port, listener, _Phase.RUNNING
+            listener.thread.start()
             self._resources = resources.pop_all()
-        self._port = self._listener.port
-        self._phase = _Phase.RUNNING
-        self._listener.thread.start()
+
+    def _forget_start(self) -> None:
+        """The start failed, or what it began is over."""
+        self._ca_file = None
+        if self._phase is _Phase.RUNNING:
+            self._port, self._listener, self._phase = 0, None, _Phase.NEW
 
     def refuse_connections(self) -> None:
         """From now on TCP refuses who connects, as if no server ran; the port stays this server's own.
@@ -176,7 +206,7 @@ class Server(History):
         A handler that is busy with something else than its connection is waited for at most five seconds, then left
         alone with a warning on the logger; its thread is a daemon. A second call does nothing.
         """
-        with self._changed:
+        with self._starting, self._changed:
             phase, self._phase = self._phase, _Phase.CLOSED
         self._finish()
         if phase is not _Phase.RUNNING or self._listener is None:
@@ -192,7 +222,6 @@ class Server(History):
                 connection.go_away()
             wire.end(Ending.FIN)
         self._join(threads, deadline)
-        self._ca_file = None
         self._resources.close()
 
     def _join(self, threads: List[threading.Thread], deadline: Deadline) -> None:
@@ -241,7 +270,9 @@ class Server(History):
         if found is None:
             return
         request, rest = found
-        connection = ServerConnection(wire, request, rest, settings=self._settings, opened=self._add_connection)
+        connection = ServerConnection(
+            wire, request, rest, settings=self._settings, opened=self._add_connection, failed=self._add_error
+        )
         self._add_request(request)
         with self._changed:
             self._guests[wire] = connection
@@ -249,9 +280,7 @@ class Server(History):
                 return  # `close` knows the wire alone, and has ended it; nobody would end the connection
         if self._open(connection):
             self._call(self._handler, connection)
-        connection.close()
-        if isinstance(connection.end, ProtocolError):
-            self._add_error(connection.end)
+        self._end(connection, 1000)
 
     def _open(self, connection: ServerConnection) -> bool:
         """Answer the request; whether the connection is open then."""
@@ -275,7 +304,7 @@ class Server(History):
         except OSError as error:
             logger.info("a connection ended before its request was read: %s", error)
         except HandshakeError as error:
-            logger.info("a request was refused: %s", error)
+            self._add_error(error)
             wire.post(format_response(400, "Bad Request", {"Connection": "close", "Content-Length": "0"}))
             wire.linger(LINGER)
         return None
@@ -283,13 +312,43 @@ class Server(History):
     def _call(self, function: Handler, connection: ServerConnection) -> bool:
         """Call a user's function; False if it failed, or met the end of the connection."""
         try:
-            function(connection)
-        except Exception as error:
+            perform(function, connection)
+        except BaseException as error:  # pytest.fail() raises no Exception
             if not connection.is_end(error):
                 self._add_error(error)
-                connection.close(1011)
+                self._end(connection, 1011)
             return False
         return True
+
+    def _end(self, connection: ServerConnection, code: int) -> None:
+        """Close, whatever comes of it."""
+        try:
+            connection.close(code)
+        except BaseException as error:
+            self._add_error(error)
+            connection.drop()
+
+
+def _openings(opening: Union[Handler, Sequence[Handler], None]) -> Tuple[Handler, ...]:
+    if opening is None:
+        return ()
+    if callable(opening):
+        return (opening,)
+    if not isinstance(opening, Iterable):
+        check_function("opening", opening)
+    openings = tuple(opening)
+    for each in openings:
+        check_function("opening", each)
+    return openings
+
+
+def _check_size(limit: Optional[int]) -> None:
+    if limit is None:
+        return
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"maximum_message_size is a number of bytes or None, not {limit!r}")
+    if limit < 0:
+        raise ValueError(f"maximum_message_size is 0 or more, not {limit}")
 
 
 def _deflate_options(compression: Union[str, DeflateOptions, None]) -> Optional[DeflateOptions]:

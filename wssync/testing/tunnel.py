@@ -27,6 +27,7 @@ from ..transport.clock import Clock, Deadline
 from ..transport.waiting import wait_for
 from .openings import turn_down
 from .outgoing import CutReached
+from .unframed import check_unopened
 from .wire import Ending, Wire
 
 if TYPE_CHECKING:
@@ -53,11 +54,15 @@ def proxy(routes: Optional[Mapping[str, str]] = None, *, timeout: float = 5.0) -
     why, a request that is no proper CONNECT 400. The end of one side's bytes is passed on to the other, a reset too.
 
     Requests with other methods go on to what comes behind: the server can be a WebSocket server besides. For one that
-    is not, put `refuse(405, headers={"Allow": "CONNECT"})` there. ValueError for routes that are not "host:port".
+    is not, put `refuse(405, headers={"Allow": "CONNECT"})` there. ValueError for routes that are not "host:port",
+    TypeError for those that are no text.
     """
+    if not isinstance(routes, (Mapping, type(None))):
+        raise TypeError(f"routes are a mapping of 'host:port' to 'host:port', not {type(routes).__name__}")
     table = {_parse_authority(name): _parse_authority(place) for name, place in (routes or {}).items()}
 
     def connect(connection: ServerConnection) -> None:
+        check_unopened(connection.accepted)
         if connection.request.method != "CONNECT":
             return
         try:
@@ -83,6 +88,8 @@ def _parse_request(request: RequestHead) -> Address:
 
 
 def _parse_authority(text: str) -> Address:
+    if not isinstance(text, str):
+        raise TypeError(f"a route leads from 'host:port' to 'host:port', not {text!r}")
     found = _AUTHORITY.fullmatch(text)
     if found is None or not 1 <= int(found[3]) <= 65535:
         raise ValueError(f"{printable(text)!r} is no host:port (RFC 9112 section 3.2.3)")

@@ -19,7 +19,7 @@ from ..transport.clock import Clock, Deadline
 from .outgoing import CutReached
 from .wire import Ending, Wire
 
-__all__ = ["CLOSE_TIMEOUT", "LINGER", "RawConnection"]
+__all__ = ["CLOSE_TIMEOUT", "LINGER", "RawConnection", "check_unopened"]
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that `close` waits for the client's part, and a test for what is about to happen."""
@@ -44,6 +44,7 @@ class RawConnection:
         self._state = threading.Condition(threading.Lock())
         self._end: Optional[ConnectionClosed] = None
         self._answered = False
+        self._accepted = False
         self._more_fields: List[Tuple[str, str]] = []
         self._raised: List[ConnectionClosed] = []
         self._ended = threading.Event()
@@ -57,7 +58,11 @@ class RawConnection:
         return self._answered or self._end is not None
 
     def add_headers(self, headers: HeadersLike) -> None:
-        """Let the answer that is still to come, whoever gives it, have these header fields besides its own."""
+        """Let the answer that is still to come, whoever gives it, have these header fields besides its own.
+
+        RuntimeError once the connection is accepted.
+        """
+        check_unopened(self._accepted)
         self._more_fields += Headers(headers).fields
 
     def respond(
@@ -66,8 +71,10 @@ class RawConnection:
         """Send an HTTP response that is not the regular 101: a refusal, a redirect, or one of the 1xx before it.
 
         `reason` is by default the usual phrase. `Content-Length` is added where it belongs, unless it (or
-        `Transfer-Encoding`) is given. ValueError for header fields that cannot be.
+        `Transfer-Encoding`) is given. ValueError for header fields that cannot be; RuntimeError once the connection is
+        accepted, where HTTP has no place any more.
         """
+        check_unopened(self._accepted)
         fields = Headers(headers)
         tunnel = self.request.method == "CONNECT" and 200 <= status < 300  # it has no body (RFC 9110 section 9.3.6)
         has_body = status >= 200 and status not in (204, 304) and not tunnel
@@ -222,3 +229,9 @@ class RawConnection:
             self._wire.end(how)
             self._ended.set()
         return end
+
+
+def check_unopened(accepted: bool) -> None:
+    """Raise RuntimeError for what belongs before the 101, when the connection is `accepted`."""
+    if accepted:
+        raise RuntimeError("the connection is accepted already; this is an opening: Server(opening=...)")

@@ -73,13 +73,14 @@ def make_nonce() -> str:
 class DigestVerifier:
     """Asks for one user's password, and judges the answers.
 
-    `algorithm` is MD5, SHA-256 or SHA-512-256, with "-sess" behind it or not. `qop` is "auth", or `None` for the form
-    of RFC 2069, which has neither qop nor cnonce. `userhash` allows the client to send its name hashed. A nonce is good
-    for `uses` accepted requests (`None`: any number), then it is stale. `opaque` is what the client must return as it
-    is, `None` to send none. `make_nonce` gives each challenge its nonce.
+    `algorithm` is MD5, SHA-256 or SHA-512-256, with "-sess" behind it or not, in any case. `qop` is "auth", or `None`
+    for the form of RFC 2069, which has neither qop nor cnonce. `userhash` allows the client to send its name hashed. A
+    nonce is good for `uses` accepted requests (`None`: any number), then it is stale. `opaque` is what the client must
+    return as it is, `None` to send none. `make_nonce` gives each challenge its nonce.
 
     ValueError for what cannot be asked: an unknown algorithm, one that this Python's OpenSSL lacks (SHA-512-256 may
-    be), a session without qop, control characters. `repr()` does not show the password. Any thread.
+    be), a session without qop, control characters; TypeError for what is no text. `repr()` does not show the
+    password. Any thread.
     """
 
     user: str
@@ -95,10 +96,12 @@ class DigestVerifier:
     def __post_init__(self) -> None:
         for name, value in (("user name", self.user), ("password", self.password), ("realm", self.realm)):
             check_text(name, value)
-        self._session = self.algorithm.endswith(_SESSION)
-        plain = self.algorithm[: -len(_SESSION)] if self._session else self.algorithm
+        check_text("algorithm", self.algorithm)
+        self._session = self.algorithm.lower().endswith(_SESSION)
+        plain = (self.algorithm[: -len(_SESSION)] if self._session else self.algorithm).upper()
         if plain not in _HASHES:
             raise ValueError(f"{self.algorithm!r} is none of {', '.join(_HASHES)}, with or without {_SESSION}")
+        self.algorithm = plain + _SESSION * self._session
         self._hash = _hash_function(plain)
         if self.qop not in ("auth", None):
             raise ValueError(f"qop is 'auth' or None, not {self.qop!r}")
@@ -221,7 +224,12 @@ class DigestVerifier:
 
 
 def check_text(what: str, text: str) -> None:
-    """Raise ValueError for control characters, which neither credentials nor realms may have (RFC 7617 section 2)."""
+    """Raise ValueError for control characters, which neither credentials nor realms may have (RFC 7617 section 2).
+
+    TypeError for what is no text.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"the {what} is a str, not {type(text).__name__}")
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise ValueError(f"the {what} has a control character")
 

@@ -140,7 +140,7 @@ class Wire:
         deadline = time.monotonic() + timeout
         with contextlib.suppress(OSError):
             self.finish_writing()
-            while self.read(max(0.0, deadline - time.monotonic())):
+            while self.read(max(0.0, deadline - time.monotonic())) and time.monotonic() < deadline:
                 pass
 
     def end(self, how: Ending) -> None:
@@ -298,7 +298,8 @@ class Wire:
             except CutReached as cut:
                 reset = cut.reset
         if reset:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            with contextlib.suppress(OSError):  # some systems refuse it for a socket that is shut down both ways
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         else:
             self._forget_unread()
         self._sock.close()
