@@ -93,14 +93,3 @@ class OnlineTestCase(WebSocketTestCase):
         logger = logging.getLogger("wssync")
         self.addCleanup(logger.setLevel, logger.level)
         logger.setLevel(logging.CRITICAL + 1)
-
-    # -- for tests.testing.test_cassette alone -------------------------------------------------------------------------
-
-    def configuration(self, **changes: Any) -> wssync.SessionConfiguration:
-        """An ephemeral configuration with these changes."""
-        return wssync.SessionConfiguration.ephemeral().replace(**changes)
-
-    def end(self, task: wssync.WebSocketTask) -> None:
-        """Cancel the task and wait until its thread is gone."""
-        task.cancel()
-        task._join()

@@ -19,7 +19,7 @@ from unittest import mock
 
 import wssync
 from tests.support import cases, with_cases
-from tests.tasks import PATIENCE, Box, OnlineTestCase, needs_trustme
+from tests.tasks import PATIENCE, OnlineTestCase, needs_trustme
 from tests.threads import Running
 from wssync.engine import surroundings
 from wssync.errors import (
@@ -30,12 +30,11 @@ from wssync.errors import (
     TimedOut,
     WebSocketError,
 )
-from wssync.testing import Server, ServerConnection
+from wssync.testing import Recorder, Server, ServerConnection
 from wssync.testing.cassette import Cassette, CassetteError, CassetteMismatch
 from wssync.testing.clock import FakeClock
 from wssync.testing.replaying import Replay
 from wssync.transport.clock import Clock
-from wssync.transport.tls import make_context
 
 Program = Callable[[str], Any]
 
@@ -90,10 +89,7 @@ class CassetteTestCase(OnlineTestCase):
 
     def open(self, url: str = "ws://a.test/", **options: Any) -> wssync.WebSocketTask:
         """An open task that ends with the test."""
-        options.setdefault("configuration", self.configuration())
-        task = wssync.connect(url, timeout=PATIENCE, **options)
-        self.addCleanup(self.end, task)
-        return task
+        return self.connect(url, **options)
 
     def assertReplays(self, server: Server, program: Program, path: str = "", times: int = 3) -> Any:
         """The program sees the same on replay, without a server, as often as one likes."""
@@ -165,12 +161,10 @@ class RoundTripTests(CassetteTestCase):
     def test_tls(self) -> None:
         """The plain text is recorded; on replay there is no TLS, and the certificate is not asked for."""
         server = self.serve(tls=True)
-        assert server.ca_file is not None
-        context = make_context(cafile=server.ca_file)
+        context = server.client_ssl_context
 
         def program(url: str) -> Any:
-            configuration = self.configuration().replace(ssl_context=context)
-            with self.open(url, configuration=configuration) as task:
+            with self.open(url, ssl_context=context) as task:
                 task.send("secret")
                 return task.receive(timeout=PATIENCE)
 
@@ -325,15 +319,14 @@ class RoundTripTests(CassetteTestCase):
         """A cassette holds for the whole process: a session's thread, a thread of the program, calls with handlers."""
 
         def program(url: str) -> Any:
-            with wssync.Session(self.configuration()) as session:
-                task = session.websocket_task(url)
+            with wssync.Session() as session:
+                task, told = session.websocket_task(url), Recorder()
                 Running(task.resume).result()
-                box = Box()
-                task.send("x", box)
-                task.receive(box)
-                seen = box.wait(2)
+                task.send("x", told.handler("sent"))
+                task.receive(told.handler("received"))
+                seen = [told.next(), told.next()]
                 task.close()
-            return sorted(map(repr, seen))
+            return sorted(map(str, seen))
 
         self.assertReplays(self.serve(), program)
 
@@ -450,8 +443,7 @@ class MismatchTests(CassetteTestCase):
 
     def forget(self) -> None:
         """Forget to ask, and wait for the answer, with a keepalive."""
-        configuration = self.configuration().replace(ping_interval=0.01)
-        self.open(configuration=configuration).receive()
+        self.open(ping_interval=0.01).receive()
 
     def assertMissed(self, **options: Any) -> None:
         """Waiting for ever is a mismatch."""
@@ -865,5 +857,5 @@ class UsingTests(CassetteTestCase):
         self.write(url="wss://a.test/")
         context = mock.Mock(spec=ssl.SSLContext)
         with Cassette(self.path):
-            self.open("wss://a.test/", configuration=self.configuration().replace(ssl_context=context))
+            self.open("wss://a.test/", ssl_context=context)
         context.wrap_bio.assert_not_called()

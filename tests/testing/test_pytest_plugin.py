@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,8 @@ class PluginTestCase(unittest.TestCase):
         """Run pytest on a module `test_it.py` with this text. The plugin is named, so that nothing need be installed,
         and the plugins of the machine are left out; the working directory is where the coverage is measured.
         """
+        # Compiled files are told apart by the second and the size of their source: two texts may have both in common.
+        shutil.rmtree(self.folder / "__pycache__", ignore_errors=True)
         (self.folder / "test_it.py").write_text(IMPORTS + textwrap.dedent(text), encoding="utf-8")
         command = [sys.executable, "-m", "pytest", "-q", "-rA", "--strict-markers", "-p", PLUGIN]
         command += ["-p", "no:cacheprovider", f"--rootdir={self.folder}", *options, str(self.folder / "test_it.py")]
