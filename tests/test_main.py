@@ -115,6 +115,7 @@ class ProcessTests(unittest.TestCase):
         os.write(master, b"hello\r")
         self.read_until(master, b"hello")  # as it is typed
         self.read_until(master, b"hello\r\n")  # and as it comes back
+        self.read_until(master, b"> ")  # before it asks again, the terminal would take Ctrl-D for itself
         os.write(master, b"\x04")
         self.assertIn(b"Closed: 1000.", self.read_until(master, b"Closed: 1000."))
         self.assertEqual(process.wait(SECONDS), 0)
