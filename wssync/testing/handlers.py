@@ -15,10 +15,11 @@ from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Callable, Iterable, Union
 
 from ..errors import ConnectionClosed
+from ..protocol.headers import printable
 from .connection import ServerConnection
 from .sending import Message
 
-__all__ = ["Handler", "Step", "check_function", "echo", "expect", "in_turn", "perform", "script"]
+__all__ = ["Handler", "Step", "check_function", "check_path", "echo", "expect", "in_turn", "perform", "script"]
 
 Handler = Callable[[ServerConnection], object]
 """What is called with each connection, in that connection's thread."""
@@ -119,6 +120,14 @@ def check_function(kind: str, value: object) -> None:
         raise TypeError(
             f"{article} {kind} is a function of the connection, not {value!r}; for messages see script([...])"
         )
+
+
+def check_path(path: str) -> None:
+    """TypeError unless `path` is a `str`, ValueError unless it begins with its slash."""
+    if not isinstance(path, str):
+        raise TypeError(f"a path is a str, not {path!r}")
+    if not path.startswith("/"):
+        raise ValueError(f"a path begins with a slash, not like {printable(path)!r}")
 
 
 def perform(function: Handler, connection: ServerConnection) -> None:

@@ -4,7 +4,7 @@
 
 Each function here makes an opening, which is a function of the connection. An opening that gives no answer lets the
 next one have its turn, and at the end `connection.accept()`; so conditions, answers and anything that a test writes for
-itself go together in a row. Those that ask for a password are in `authentication`, CONNECT is in `proxy`.
+itself go together in a row. Those that ask for a password are in `authentication`, CONNECT is in `tunnel`.
 
 What a client sends to a test server is test data: `server.requests` has Authorization and Cookie as they came, only
 `repr()` hides them. The answers given here never repeat a value of a field, expected or received.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..protocol.headers import Headers, HeadersLike, is_token, printable
 from ..protocol.http1 import RequestHead, format_response
-from .handlers import check_function, perform
+from .handlers import check_function, check_path, perform
 
 if TYPE_CHECKING:
     from .connection import ServerConnection
@@ -148,10 +148,7 @@ def at(path: str, *openings: Handler) -> Handler:
     A query in the request makes no difference, unless `path` has one too. ValueError for a path without its slash and
     for no openings, TypeError for what is no path or no opening.
     """
-    if not isinstance(path, str):
-        raise TypeError(f"a path is a str, not {path!r}")
-    if not path.startswith("/"):
-        raise ValueError(f"a path begins with a slash, not like {printable(path)!r}")
+    check_path(path)
     if not openings:
         raise ValueError(f"nothing is to be done at {printable(path)!r}: at(path, *openings) takes one opening or more")
     for opening in openings:

@@ -31,12 +31,11 @@ from typing import Dict, List, Optional, Sequence, Tuple, Type, Union
 from ..errors import HandshakeError
 from ..protocol.deflate import DeflateOptions
 from ..protocol.handshake import check_protocols
-from ..protocol.headers import printable
 from ..protocol.http1 import HeadReader, RequestHead, format_response, parse_request_head
 from ..transport.clock import Clock, Deadline
 from .certificates import certificates, make_server_context, write_authority
 from .connection import ServerConnection, Settings
-from .handlers import Handler, check_function, echo, perform
+from .handlers import Handler, check_function, check_path, echo, perform
 from .history import History
 from .listener import Listener, Welcome
 from .unframed import CLOSE_TIMEOUT, LINGER
@@ -130,10 +129,7 @@ class Server(History):
 
         RuntimeError before the start, TypeError for no text, ValueError for a path that does not begin with "/".
         """
-        if not isinstance(path, str):
-            raise TypeError(f"a path is a str, not {path!r}")
-        if not path.startswith("/"):
-            raise ValueError(f"a path begins with a slash, not like {printable(path)!r}")
+        check_path(path)
         return self.url[:-1] + path
 
     @property

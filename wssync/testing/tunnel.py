@@ -182,7 +182,6 @@ class _Tunnel:
             for way, direction in ((self._forth, "to"), (self._back, "from"))
         ]
         try:
-            # RFC 9110 section 9.3.6: no Content-Length, which `respond` would add.
             self._connection.respond(200, "Connection established")
             for thread in threads:
                 thread.start()
