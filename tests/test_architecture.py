@@ -81,6 +81,13 @@ class DirectionTests(ArchitectureTestCase):
         self.assertNoFindings(house.direction("executors", "from .errors import WebSocketError"))
         self.assertNoFindings(house.direction("task", "from .executors import Strand"))
 
+    def test_the_accelerator_is_behind_the_protocol(self) -> None:
+        """Only `protocol` may name `_speedups`, so that there is one place to switch it off."""
+        for text in ("from .. import _speedups", "from wssync._speedups import mask", "import wssync._speedups"):
+            with self.subTest(text):
+                self.assertFinds(house.direction("engine.outbox", text), "engine may not import _speedups")
+                self.assertNoFindings(house.direction("protocol.speed", text))
+
     def test_a_module_without_a_place_is_found(self) -> None:
         """A new part must be given its place in the order."""
         self.assertFinds(house.direction("helpers", ""), "helpers has no place")
@@ -107,6 +114,10 @@ class CycleTests(ArchitectureTestCase):
         """Two ways to the same module are no circle."""
         graph = self.graph(a="from . import b, c", b="from .d import x", c="from .d import x", d="")
         self.assertNoFindings(house.cycles(graph))
+
+    def test_what_is_compiled_imports_nothing(self) -> None:
+        """It has no source to read, and is not taken for the package itself."""
+        self.assertEqual(self.graph(a="from wssync._speedups import mask"), {"engine.a": set()})
 
     def test_the_tree(self) -> None:
         """No modules of the package import each other."""

@@ -18,7 +18,8 @@ import os
 from typing import Callable, Iterator, List, Optional
 
 from wssync.protocol.deflate import Compressor
-from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Opcode, Role, encode_header, mask
+from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Opcode, Role, encode_header
+from wssync.protocol.speed import encode_frame, mask
 
 __all__ = ["PIECE", "WHOLE", "Encoder"]
 
@@ -54,13 +55,14 @@ class Encoder:
         """
         compressed = None if self._compressor is None else self._compressor.compress(payload)
         body = payload if compressed is None else compressed
-        key = self._key() if self._masks else None
-        header = encode_header(True, compressed is not None, opcode, len(body), key)
+        key = self.key()
         if len(body) <= WHOLE:
-            yield header + (body if key is None else mask(body, key))
+            yield encode_frame(0x80 | opcode if compressed is None else 0xC0 | opcode, body, key)
             return
+        header = encode_header(True, compressed is not None, opcode, len(body), key)
+        view = memoryview(body)  # its slices are no copies
         for start in range(0, len(body), PIECE):
-            piece = body[start : start + PIECE]
+            piece = view[start : start + PIECE]
             yield header + (piece if key is None else mask(piece, key))
             header = b""
 
@@ -73,17 +75,20 @@ class Encoder:
             raise ValueError(f"{Opcode(opcode).name} is not a control frame")
         if len(payload) > MAX_CONTROL_PAYLOAD:
             raise ValueError(f"a control frame carries at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)}")
+        return encode_frame(0x80 | opcode, payload, self.key())
+
+    def key(self) -> Optional[bytes]:
+        """Take a key for one frame more: a fresh one for a client, `None` for a server.
+
+        `pieces` and `control` do so themselves. This is for whoever makes a frame by `encode_frame`.
+        """
         if not self._masks:
-            return encode_header(True, False, opcode, len(payload)) + payload
-        key = self._key()
-        return encode_header(True, False, opcode, len(payload), key) + mask(payload, key)
-
-    def drop_keys(self) -> None:
-        """Forget the keys that are left: after a fork parent and child hold the same ones."""
-        self._keys.clear()
-
-    def _key(self) -> bytes:
+            return None
         if not self._keys:
             block = self._random(4 * _KEYS_AT_ONCE)
             self._keys = [block[start : start + 4] for start in range(0, len(block), 4)]
         return self._keys.pop()
+
+    def drop_keys(self) -> None:
+        """Forget the keys that are left: after a fork parent and child hold the same ones."""
+        self._keys.clear()

@@ -1,4 +1,4 @@
-"""Frames as bytes: the header codec and masking (RFC 6455 section 5.2 and 5.3).
+"""Frames as bytes: the header codec, masking, and whole frames in and out (RFC 6455 section 5.2 and 5.3).
 
 Syntax only. `read_header` reads whatever the bits say and judges nothing: which header is allowed depends on the role,
 on the extension and on what came before, and those rules live in `messages`. `encode_header` writes lengths in their
@@ -6,17 +6,34 @@ shortest form, as section 5.2 demands of a sender.
 
 Masking is the one computation that touches every byte a client sends, so it has two forms. Up to `_STRIDED_FROM` bytes
 the whole payload is one big integer, XORed with the repeated key; above it four passes, each translating every fourth
-byte through a table of 256, reach 1 GB/s where the integer falls below 0.4. A compiled form may stand in for `mask`
-later; these stay whole.
+byte through a table of 256, reach 1 GB/s where the integer falls below 0.4.
+
+**Three functions have a compiled form**, in `wssync/_speedups.c`: `mask`, `encode_frame` and `cut_messages`. What is
+said here holds for both, and so does every error; `speed` has the form to use. Those here are whole by themselves.
 """
 
 from __future__ import annotations
 
 import enum
 import functools
-from typing import NamedTuple, Optional
+from operator import index
+from typing import Any, List, NamedTuple, NoReturn, Optional, Tuple, Union
 
-__all__ = ["Header", "MAX_CONTROL_PAYLOAD", "Opcode", "Role", "encode_header", "mask", "read_header"]
+__all__ = [
+    "Buffer",
+    "Header",
+    "MAX_CONTROL_PAYLOAD",
+    "Opcode",
+    "Role",
+    "cut_messages",
+    "encode_frame",
+    "encode_header",
+    "mask",
+    "read_header",
+]
+
+Buffer = Union[bytes, bytearray, memoryview]
+"""A payload to send: whatever lies in memory from end to end."""
 
 MAX_CONTROL_PAYLOAD = 125
 """Bytes in a control frame (RFC 6455 section 5.5): what fits the short form of the length."""
@@ -102,11 +119,37 @@ def encode_header(fin: bool, rsv1: bool, opcode: int, length: int, key: Optional
     return header if key is None else header + key
 
 
-def mask(data: bytes, key: bytes, offset: int = 0) -> bytes:
+def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:
+    """Write a whole frame: header and payload, masked if there is a `key`.
+
+    `first` is the first byte as it goes on the wire: FIN, the reserved bits and the opcode. Raises `ValueError` if it
+    is no byte or the key has not 4 of them.
+    """
+    if not 0 <= first <= 0xFF:
+        raise ValueError("the first byte of a frame is 0 to 255")
+    if type(payload) is not bytes:
+        payload = _bytes_of(payload)
+    size = len(payload)
+    masked = 0 if key is None else 0x80
+    if size < 126:
+        header = (first << 8 | masked | size).to_bytes(2, "big")
+    elif size < 1 << 16:
+        header = (first << 24 | (masked | 126) << 16 | size).to_bytes(4, "big")
+    else:
+        header = (first << 72 | (masked | 127) << 64 | size).to_bytes(10, "big")
+    return header + payload if key is None else header + key + mask(payload, key)
+
+
+def mask(data: Buffer, key: bytes, offset: int = 0, /) -> bytes:
     """Mask or unmask: XOR with the four bytes of `key`, over and over (section 5.3).
 
-    `offset` says how many bytes of the same frame came before `data`, for a payload that is masked in pieces.
+    `offset` says how many bytes of the same frame came before `data`, for a payload that is masked in pieces. Raises
+    `ValueError` if the key has not 4 bytes.
     """
+    if type(key) is not bytes or len(key) != 4:
+        _check_key(key)
+    if type(data) is not bytes:
+        data = _bytes_of(data)
     turn = offset & 3
     if turn:
         key = key[turn:] + key[:turn]
@@ -128,3 +171,88 @@ def _mask_strided(data: bytes, key: bytes) -> bytes:
 def _xor_table(byte: int) -> bytes:
     """The 256 bytes, each XORed with this one; made when first needed, 64 KiB for all of them."""
     return bytes(value ^ byte for value in range(256))
+
+
+def cut_messages(data: bytes, position: int, limit: Optional[int], messages: List[Any], /) -> Tuple[int, int]:
+    """Cut out the unmasked, uncompressed messages of one frame that begin at `position`, and append them to
+    `messages`; return where the first other thing is, and how many bytes of payload the messages had.
+
+    Judges nothing: whatever is incomplete, unusual, longer than `limit` (`None` for no limit) or wrong is left for the
+    rules to see. Raises `ValueError` for a position outside the data, and `TypeError` for anything but `bytes` and a
+    `list` themselves.
+    """
+    # All of it is written out here because a call per frame would double the cost. For the same reason the payload is
+    # not counted but what stands around it: two bytes each time, and in `extra` the long forms of the length.
+    begin = position = index(position)
+    if type(data) is not bytes or type(messages) is not list or not 0 <= position <= len(data):
+        _refuse_to_cut(data, messages)
+    append = messages.append
+    end = len(data)
+    limit = end if limit is None else index(limit)
+    before = len(messages)
+    extra = payload_of_latest = 0
+    try:
+        while position + 2 <= end:
+            first = data[position]
+            length = data[position + 1]
+            start = position + 2
+            if length > 125:
+                if length == 126 and position + 4 <= end:
+                    length = data[start] << 8 | data[start + 1]
+                    start += 2
+                    extra += 2
+                else:
+                    length = _length_in_64_bits(data, start, length)
+                    start += 8
+                    extra += 8
+                payload_of_latest = start
+                if length < 126:
+                    break
+            stop = start + length
+            if stop > end or length > limit:
+                break
+            if first == 0x82:
+                append(data[start:stop])
+            elif first == 0x81:
+                append(data[start:stop].decode())
+            else:
+                break
+            position = stop
+    except UnicodeDecodeError:
+        pass
+    if payload_of_latest > position:  # it was counted, and then not cut
+        extra -= payload_of_latest - position - 2
+    return position, position - begin - 2 * (len(messages) - before) - extra
+
+
+def _length_in_64_bits(data: bytes, position: int, form: int) -> int:
+    """Read the length there, or return 0: it is not all there, not the shortest form, or `form` is not for 64 bits."""
+    if form != 127 or position + 8 > len(data):
+        return 0
+    length = int.from_bytes(data[position : position + 8], "big")
+    return length if length >> 16 else 0
+
+
+# What is no bytes, no list, no key
+
+
+def _bytes_of(buffer: Buffer) -> bytes:
+    """Give what lies in a buffer, as the compiled forms see it: nothing but C-contiguous memory."""
+    view = memoryview(buffer)
+    if not view.c_contiguous:
+        raise BufferError("the payload does not lie in memory from end to end")
+    return bytes(view)
+
+
+def _check_key(key: bytes) -> None:
+    """For a key that is not just four bytes: a subclass may still be good."""
+    if not isinstance(key, bytes):
+        raise TypeError(f"a masking key is bytes, not {type(key).__name__}")
+    if len(key) != 4:
+        raise ValueError(f"a masking key has 4 bytes, not {len(key)}")
+
+
+def _refuse_to_cut(data: object, messages: object) -> NoReturn:
+    if type(data) is not bytes or type(messages) is not list:
+        raise TypeError("messages are cut out of bytes and put in a list")
+    raise ValueError("the position is not in the data")

@@ -4,7 +4,7 @@
 the bytes were cut makes no difference to what comes out, nor does the way it was decoded: there are two.
 
 **Whole frames.** Nearly all traffic is unmasked, unfragmented, uncompressed messages that lie in the bytes from end to
-end. `_whole_messages` cuts them out in one loop, by index, with no object per frame but the message. It knows no rule:
+end. `frames.cut_messages` cuts them out in one loop, with no object per frame but the message. It knows no rule:
 whatever it does not like, it leaves where it is.
 
 **Everything else** goes frame by frame: rules first, as soon as the bits that break them are there, then the payload,
@@ -30,7 +30,8 @@ from typing import List, NamedTuple, NoReturn, Optional, Union
 from wssync.errors import ConnectionClosed, MessageTooBig, ProtocolError
 from wssync.protocol.closing import decode_close
 from wssync.protocol.deflate import Inflater
-from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Header, Opcode, Role, mask, read_header
+from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Header, Opcode, Role, read_header
+from wssync.protocol.speed import cut_messages, mask
 from wssync.protocol.utf8 import check_text, decode_text
 
 __all__ = ["MAX_EMPTY_FRAGMENTS", "Close", "Decoder", "Event", "Fault", "Ping", "Pong"]
@@ -112,7 +113,7 @@ class Decoder:
         position = 0
         limit = self.maximum_message_size
         if state.message is None and self._role is Role.CLIENT:
-            position = _whole_messages(data, 0, limit, events)
+            position, _ = cut_messages(data, 0, limit, events)
         if position < len(data) or state.tail:
             self._state = _Pass(self._role, limit, state, data, events).run(position)
         return events  # straight after the assignment: nothing can interrupt between the two
@@ -237,7 +238,7 @@ class _Pass:
     def _cut(self) -> None:
         """Take the short way as far as it goes."""
         if self._message is None and self._role is Role.CLIENT:
-            self._position = _whole_messages(self._data, self._position, self._limit, self._events)
+            self._position, _ = cut_messages(self._data, self._position, self._limit, self._events)
 
     def _take_frame(self) -> bool:
         """Begin the next frame. False: it needs more bytes, or it was the last one that counts."""
@@ -300,44 +301,6 @@ class _Pass:
             self._inflater = self._inflater.copy()
             self._owns_inflater = True
         return self._inflater
-
-
-def _whole_messages(data: bytes, position: int, limit: Optional[int], events: List[Event]) -> int:
-    """Cut out the unmasked, uncompressed messages of one frame that begin at `position`; return where the first other
-    thing is.
-
-    Judges nothing: whatever is incomplete, unusual, too long or wrong is left for the rules to see. All of it is
-    written out here because a call per frame would double the cost.
-    """
-    append = events.append
-    end = len(data)
-    if limit is None:
-        limit = end
-    try:
-        while position + 2 <= end:
-            first = data[position]
-            length = data[position + 1]
-            start = position + 2
-            if length >= 126:
-                if length > 126 or position + 4 > end:
-                    break
-                length = data[start] << 8 | data[start + 1]
-                if length < 126:
-                    break
-                start += 2
-            stop = start + length
-            if stop > end or length > limit:
-                break
-            if first == 0x82:
-                append(data[start:stop])
-            elif first == 0x81:
-                append(data[start:stop].decode())
-            else:
-                break
-            position = stop
-    except UnicodeDecodeError:
-        pass
-    return position
 
 
 _OPCODES = frozenset(Opcode)

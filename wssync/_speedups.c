@@ -1,0 +1,503 @@
+/* The optional accelerator behind wssync/protocol/: what touches every byte or every frame, in C.
+
+   Each function here has a twin of the same name in wssync/protocol/frames.py, which says what it does; the two behave
+   alike in all things, errors included, and tests/protocol/test_speedups.py compares them on random bytes.
+   wssync/protocol/speed.py chooses. Where there is no compiler this file is left out, and nothing is missing but speed.
+
+   Three rules for whoever changes it:
+   - Nothing is read or written but what a length checked just before allows; arithmetic on lengths that a peer sent is
+     done so that it cannot overflow (compare what is left, do not add to where we are).
+   - No state: every interpreter, and every thread without a GIL, may be in here at once. What a function writes to is
+     an object that it has just made and that nobody else has seen.
+   - The GIL is let go only round work on many bytes, with nothing of Python's touched meanwhile. Input that is not
+     `bytes` stays exported until its function returns, so it can neither move nor shrink. */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__GNUC__)
+#define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
+#else
+#define UNLIKELY(condition) (condition)
+#endif
+
+/* Payloads longer than this are copied and masked without the GIL. What fits (a few microseconds' work) keeps it:
+   getting it back from a thread that computes can take milliseconds. */
+#define LONG_PAYLOAD (64 * 1024)
+
+#define LONGEST_HEADER 14 /* two bytes, eight of length, four of key */
+
+/* First bytes of a frame: FIN, no reserved bit, and the opcode. */
+#define WHOLE_TEXT 0x81
+#define WHOLE_BINARY 0x82
+
+#define MASKED 0x80
+#define LENGTH_IN_16_BITS 126
+#define LENGTH_IN_64_BITS 127
+
+/* Arguments */
+
+static int
+check_count(const char *function, Py_ssize_t count, Py_ssize_t least, Py_ssize_t most)
+{
+    if (UNLIKELY(count < least || count > most)) {
+        PyErr_Format(PyExc_TypeError, "%s() takes %zd to %zd arguments, not %zd", function, least, most, count);
+        return -1;
+    }
+    return 0;
+}
+
+/* Bytes to read: of a `bytes` as they are, of anything else through its buffer. */
+typedef struct {
+    const unsigned char *bytes;
+    Py_ssize_t size;
+    Py_buffer view;
+} Input;
+
+static int
+open_input(Input *input, PyObject *object)
+{
+    input->view.obj = NULL;
+    if (PyBytes_CheckExact(object)) {
+        input->bytes = (const unsigned char *)PyBytes_AS_STRING(object);
+        input->size = PyBytes_GET_SIZE(object);
+        return 0;
+    }
+    if (PyObject_GetBuffer(object, &input->view, PyBUF_SIMPLE) < 0) {
+        return -1;
+    }
+    input->bytes = (const unsigned char *)input->view.buf;
+    input->size = input->view.len;
+    return 0;
+}
+
+static void
+close_input(Input *input)
+{
+    if (input->view.obj != NULL) {
+        PyBuffer_Release(&input->view);
+    }
+}
+
+/* The four bytes of a key, or NULL and an exception. They live as long as the object. */
+static const unsigned char *
+key_bytes(PyObject *key)
+{
+    if (UNLIKELY(!PyBytes_Check(key))) {
+        PyErr_Format(PyExc_TypeError, "a masking key is bytes, not %.100s", Py_TYPE(key)->tp_name);
+        return NULL;
+    }
+    if (UNLIKELY(PyBytes_GET_SIZE(key) != 4)) {
+        PyErr_Format(PyExc_ValueError, "a masking key has 4 bytes, not %zd", PyBytes_GET_SIZE(key));
+        return NULL;
+    }
+    return (const unsigned char *)PyBytes_AS_STRING(key);
+}
+
+/* Masking */
+
+/* Write `size` bytes XORed with the key, its first byte first. Where the two begin in memory is of no account: words
+   are moved by memcpy, which compiles to plain loads and stores. Four words a turn are what compilers make vectors of. */
+static void
+xor_bytes(unsigned char *__restrict to, const unsigned char *__restrict from, Py_ssize_t size, const unsigned char *key)
+{
+    unsigned char twice[8];
+    uint64_t pattern;
+    uint32_t half;
+
+    memcpy(twice, key, 4);
+    memcpy(twice + 4, key, 4);
+    memcpy(&pattern, twice, 8);
+    for (; size >= 32; size -= 32, from += 32, to += 32) {
+        uint64_t words[4];
+        memcpy(words, from, 32);
+        words[0] ^= pattern;
+        words[1] ^= pattern;
+        words[2] ^= pattern;
+        words[3] ^= pattern;
+        memcpy(to, words, 32);
+    }
+    for (; size >= 8; size -= 8, from += 8, to += 8) {
+        uint64_t word;
+        memcpy(&word, from, 8);
+        word ^= pattern;
+        memcpy(to, &word, 8);
+    }
+    if (size >= 4) {
+        uint32_t word;
+        memcpy(&half, key, 4);
+        memcpy(&word, from, 4);
+        word ^= half;
+        memcpy(to, &word, 4);
+        size -= 4, from += 4, to += 4;
+    }
+    /* Whole keys lie behind us, so the next byte of the key is its first. */
+    switch (size) {
+    case 3:
+        to[2] = from[2] ^ key[2]; /* fall through */
+    case 2:
+        to[1] = from[1] ^ key[1]; /* fall through */
+    case 1:
+        to[0] = from[0] ^ key[0];
+    }
+}
+
+/* Write a payload, masked unless `key` is NULL, without the GIL if it is long. */
+static void
+write_payload(unsigned char *to, const unsigned char *from, Py_ssize_t size, const unsigned char *key)
+{
+    PyThreadState *thread = size > LONG_PAYLOAD ? PyEval_SaveThread() : NULL;
+
+    if (key != NULL) {
+        xor_bytes(to, from, size, key);
+    }
+    else if (size > 0) { /* an empty buffer may have no address, which memcpy does not allow */
+        memcpy(to, from, (size_t)size);
+    }
+    if (thread != NULL) {
+        PyEval_RestoreThread(thread);
+    }
+}
+
+PyDoc_STRVAR(mask_doc, "mask(data, key, offset=0, /)\n--\n\nThe compiled form of wssync.protocol.frames.mask.");
+
+static PyObject *
+mask(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    Input data;
+    PyObject *masked;
+    const unsigned char *key;
+    unsigned char turned[4];
+    unsigned long turn = 0;
+
+    (void)module;
+    if (check_count("mask", count, 2, 3) < 0) {
+        return NULL;
+    }
+    key = key_bytes(args[1]);
+    if (key == NULL) {
+        return NULL;
+    }
+    if (count == 3) {
+        PyObject *offset = PyNumber_Index(args[2]);
+        if (offset == NULL) {
+            return NULL;
+        }
+        turn = PyLong_AsUnsignedLongMask(offset) & 3; /* of any integer, as in Python */
+        Py_DECREF(offset);
+    }
+    if (open_input(&data, args[0]) < 0) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < 4; i++) {
+        turned[i] = key[(i + turn) & 3];
+    }
+    masked = PyBytes_FromStringAndSize(NULL, data.size);
+    if (masked != NULL) {
+        write_payload((unsigned char *)PyBytes_AS_STRING(masked), data.bytes, data.size, turned);
+    }
+    close_input(&data);
+    return masked;
+}
+
+/* Encoding */
+
+/* Write the header of a frame, key included, and return its size. `key` is NULL for an unmasked frame. */
+static Py_ssize_t
+write_header(unsigned char *to, unsigned char first, Py_ssize_t length, const unsigned char *key)
+{
+    const unsigned char masked = key == NULL ? 0 : MASKED;
+    Py_ssize_t size;
+
+    to[0] = first;
+    if (length < 126) {
+        to[1] = (unsigned char)(masked | length);
+        size = 2;
+    }
+    else if (length < 1 << 16) {
+        to[1] = masked | LENGTH_IN_16_BITS;
+        to[2] = (unsigned char)(length >> 8);
+        to[3] = (unsigned char)(length & 0xFF);
+        size = 4;
+    }
+    else {
+        to[1] = masked | LENGTH_IN_64_BITS;
+        for (int i = 0; i < 8; i++) {
+            to[2 + i] = (unsigned char)((uint64_t)length >> (56 - 8 * i) & 0xFF);
+        }
+        size = 10;
+    }
+    if (key != NULL) {
+        memcpy(to + size, key, 4);
+        size += 4;
+    }
+    return size;
+}
+
+PyDoc_STRVAR(
+    encode_frame_doc,
+    "encode_frame(first, payload, key, /)\n--\n\nThe compiled form of wssync.protocol.frames.encode_frame.");
+
+static PyObject *
+encode_frame(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    unsigned char header[LONGEST_HEADER];
+    const unsigned char *key = NULL;
+    Input payload;
+    PyObject *frame = NULL;
+    Py_ssize_t first, header_size;
+
+    (void)module;
+    if (check_count("encode_frame", count, 3, 3) < 0) {
+        return NULL;
+    }
+    first = PyNumber_AsSsize_t(args[0], NULL); /* what no Py_ssize_t holds comes as its largest or smallest */
+    if (first == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (UNLIKELY(first < 0 || first > 0xFF)) {
+        PyErr_SetString(PyExc_ValueError, "the first byte of a frame is 0 to 255");
+        return NULL;
+    }
+    if (args[2] != Py_None) {
+        key = key_bytes(args[2]);
+        if (key == NULL) {
+            return NULL;
+        }
+    }
+    if (open_input(&payload, args[1]) < 0) {
+        return NULL;
+    }
+    header_size = write_header(header, (unsigned char)first, payload.size, key);
+    if (UNLIKELY(payload.size > PY_SSIZE_T_MAX - header_size)) {
+        PyErr_NoMemory();
+    }
+    else {
+        frame = PyBytes_FromStringAndSize(NULL, header_size + payload.size);
+    }
+    if (frame != NULL) {
+        unsigned char *to = (unsigned char *)PyBytes_AS_STRING(frame);
+        memcpy(to, header, (size_t)header_size);
+        write_payload(to + header_size, payload.bytes, payload.size, key);
+    }
+    close_input(&payload);
+    return frame;
+}
+
+/* Decoding */
+
+/* Read a length that has 16 or 64 bits, as `form` says, from where it should be; return how many bytes it takes, or 0
+   if it is not all there, not in its shortest form, or `form` means something else (a masked frame). */
+static Py_ssize_t
+read_long_length(const unsigned char *from, Py_ssize_t left, unsigned form, uint64_t *length)
+{
+    if (form == LENGTH_IN_16_BITS) {
+        if (left < 2) {
+            return 0;
+        }
+        *length = (uint64_t)from[0] << 8 | from[1];
+        return *length < 126 ? 0 : 2;
+    }
+    if (form != LENGTH_IN_64_BITS || left < 8) {
+        return 0;
+    }
+    *length = 0;
+    for (int i = 0; i < 8; i++) {
+        *length = *length << 8 | from[i];
+    }
+    return *length < 1 << 16 ? 0 : 8;
+}
+
+static int
+is_ascii(const unsigned char *bytes, Py_ssize_t size)
+{
+    uint64_t seen = 0;
+    uint64_t words[4];
+
+    for (; size >= 32; size -= 32, bytes += 32) {
+        memcpy(words, bytes, 32);
+        seen |= (words[0] | words[1]) | (words[2] | words[3]);
+    }
+    for (; size >= 8; size -= 8, bytes += 8) {
+        memcpy(words, bytes, 8);
+        seen |= words[0];
+    }
+    for (; size > 0; size--, bytes++) {
+        seen |= *bytes;
+    }
+    return (seen & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* Decode a text. NULL without an exception means that it is no UTF-8.
+
+   CPython's decoder takes ASCII by the word only where it begins at a multiple of eight, and payloads begin anywhere. */
+static PyObject *
+decode_text(const unsigned char *payload, Py_ssize_t size)
+{
+    PyObject *text;
+
+    if (size > 1 && is_ascii(payload, size)) { /* strings of one character and none exist already */
+        text = PyUnicode_New(size, 127);
+        if (text != NULL) {
+            memcpy(PyUnicode_1BYTE_DATA(text), payload, (size_t)size);
+        }
+        return text;
+    }
+    text = PyUnicode_DecodeUTF8((const char *)payload, size, NULL);
+    if (UNLIKELY(text == NULL) && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
+        PyErr_Clear();
+    }
+    return text;
+}
+
+static PyObject *
+copy_binary(const unsigned char *payload, Py_ssize_t size)
+{
+    PyObject *binary = PyBytes_FromStringAndSize(NULL, size);
+
+    if (binary != NULL) {
+        write_payload((unsigned char *)PyBytes_AS_STRING(binary), payload, size, NULL);
+    }
+    return binary;
+}
+
+/* Cut messages out of data[position:end] into the list; move `position` on and count their bytes in `total`. */
+static int
+cut(const unsigned char *data, Py_ssize_t end, Py_ssize_t limit, PyObject *messages, Py_ssize_t *position,
+    Py_ssize_t *total)
+{
+    while (end - *position >= 2) {
+        const unsigned first = data[*position];
+        const unsigned form = data[*position + 1];
+        Py_ssize_t start = *position + 2;
+        uint64_t length = form;
+        PyObject *message;
+        int status;
+
+        if (first != WHOLE_TEXT && first != WHOLE_BINARY) {
+            break;
+        }
+        if (form > 125) {
+            const Py_ssize_t size = read_long_length(data + start, end - start, form, &length);
+            if (size == 0) {
+                break;
+            }
+            start += size;
+        }
+        /* Once it is known to lie in the data, a length fits a Py_ssize_t. */
+        if (length > (uint64_t)(end - start) || (Py_ssize_t)length > limit) {
+            break;
+        }
+        message = first == WHOLE_TEXT ? decode_text(data + start, (Py_ssize_t)length)
+                                      : copy_binary(data + start, (Py_ssize_t)length);
+        if (UNLIKELY(message == NULL)) {
+            return PyErr_Occurred() ? -1 : 0;
+        }
+        status = PyList_Append(messages, message);
+        Py_DECREF(message);
+        if (UNLIKELY(status < 0)) {
+            return -1;
+        }
+        *total += (Py_ssize_t)length;
+        *position = start + (Py_ssize_t)length;
+    }
+    return 0;
+}
+
+static PyObject *
+pair_of_sizes(Py_ssize_t one, Py_ssize_t other)
+{
+    PyObject *pair = PyTuple_New(2);
+    PyObject *left = PyLong_FromSsize_t(one);
+    PyObject *right = PyLong_FromSsize_t(other);
+
+    if (UNLIKELY(pair == NULL || left == NULL || right == NULL)) {
+        Py_XDECREF(pair);
+        Py_XDECREF(left);
+        Py_XDECREF(right);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(pair, 0, left);
+    PyTuple_SET_ITEM(pair, 1, right);
+    return pair;
+}
+
+PyDoc_STRVAR(
+    cut_messages_doc,
+    "cut_messages(data, position, limit, messages, /)\n--\n\nThe compiled form of wssync.protocol.frames.cut_messages.");
+
+static PyObject *
+cut_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t end, position, limit = PY_SSIZE_T_MAX, total = 0;
+
+    (void)module;
+    if (check_count("cut_messages", count, 4, 4) < 0) {
+        return NULL;
+    }
+    if (UNLIKELY(!PyBytes_CheckExact(args[0]) || !PyList_CheckExact(args[3]))) {
+        PyErr_SetString(PyExc_TypeError, "messages are cut out of bytes and put in a list");
+        return NULL;
+    }
+    end = PyBytes_GET_SIZE(args[0]);
+    position = PyNumber_AsSsize_t(args[1], NULL);
+    if (position == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    if (UNLIKELY(position < 0 || position > end)) {
+        PyErr_SetString(PyExc_ValueError, "the position is not in the data");
+        return NULL;
+    }
+    if (args[2] != Py_None) {
+        limit = PyNumber_AsSsize_t(args[2], NULL);
+        if (limit == -1 && PyErr_Occurred()) {
+            return NULL;
+        }
+    }
+    if (cut((const unsigned char *)PyBytes_AS_STRING(args[0]), end, limit, args[3], &position, &total) < 0) {
+        return NULL;
+    }
+    return pair_of_sizes(position, total);
+}
+
+/* The module */
+
+/* By way of a plain function pointer type, so that the cast to PyCFunction is one that compilers let pass. */
+#define FASTCALL(function) ((PyCFunction)(void (*)(void))(function))
+
+static PyMethodDef methods[] = {
+    {"cut_messages", FASTCALL(cut_messages), METH_FASTCALL, cut_messages_doc},
+    {"encode_frame", FASTCALL(encode_frame), METH_FASTCALL, encode_frame_doc},
+    {"mask", FASTCALL(mask), METH_FASTCALL, mask_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+PyDoc_STRVAR(module_doc, "The compiled forms of three functions of wssync.protocol.frames.");
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "wssync._speedups",
+    .m_doc = module_doc,
+    .m_size = 0,
+    .m_methods = methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC
+PyInit__speedups(void)
+{
+    return PyModuleDef_Init(&definition);
+}
