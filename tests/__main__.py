@@ -1,7 +1,7 @@
 """The whole suite, or the tests named: `python -m tests [NAMES...]`.
 
-Conformance, interop and stress are programs of their own (`python -m tests.conformance` and so on): they need other
-software or much time.
+Conformance, interop, stress and sanitize are programs of their own (`python -m tests.conformance` and so on): they need
+other software or much time.
 """
 
 from __future__ import annotations

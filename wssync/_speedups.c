@@ -1,8 +1,9 @@
 /* The optional accelerator behind wssync/protocol/: what touches every byte or every frame, in C.
 
    Each function here has a twin of the same name in wssync/protocol/frames.py, which says what it does; the two behave
-   alike in all things, errors included, and tests/protocol/test_speedups.py compares them on random bytes.
-   wssync/protocol/speed.py chooses. Where there is no compiler this file is left out, and nothing is missing but speed.
+   alike in all things, errors and their order included, and tests/protocol/test_speedups.py compares them on random
+   bytes. wssync/protocol/speed.py chooses. Where there is no compiler this file is left out, and nothing is missing but
+   speed.
 
    Three rules for whoever changes it:
    - Nothing is read or written but what a length checked just before allows; arithmetic on lengths that a peer sent is
@@ -100,7 +101,8 @@ key_bytes(PyObject *key)
 /* Masking */
 
 /* Write `size` bytes XORed with the key, its first byte first. Where the two begin in memory is of no account: words
-   are moved by memcpy, which compiles to plain loads and stores. Four words a turn are what compilers make vectors of. */
+   are moved by memcpy, which compiles to plain loads and stores. Four words a turn are what compilers make vectors
+   of. */
 static void
 xor_bytes(unsigned char *__restrict to, const unsigned char *__restrict from, Py_ssize_t size, const unsigned char *key)
 {
@@ -178,19 +180,17 @@ mask(PyObject *module, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     key = key_bytes(args[1]);
-    if (key == NULL) {
+    if (key == NULL || open_input(&data, args[0]) < 0) {
         return NULL;
     }
     if (count == 3) {
         PyObject *offset = PyNumber_Index(args[2]);
         if (offset == NULL) {
+            close_input(&data);
             return NULL;
         }
         turn = PyLong_AsUnsignedLongMask(offset) & 3; /* of any integer, as in Python */
         Py_DECREF(offset);
-    }
-    if (open_input(&data, args[0]) < 0) {
-        return NULL;
     }
     for (unsigned i = 0; i < 4; i++) {
         turned[i] = key[(i + turn) & 3];
@@ -262,14 +262,15 @@ encode_frame(PyObject *module, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_ValueError, "the first byte of a frame is 0 to 255");
         return NULL;
     }
+    if (open_input(&payload, args[1]) < 0) {
+        return NULL;
+    }
     if (args[2] != Py_None) {
         key = key_bytes(args[2]);
         if (key == NULL) {
+            close_input(&payload);
             return NULL;
         }
-    }
-    if (open_input(&payload, args[1]) < 0) {
-        return NULL;
     }
     header_size = write_header(header, (unsigned char)first, payload.size, key);
     if (UNLIKELY(payload.size > PY_SSIZE_T_MAX - header_size)) {
@@ -333,7 +334,8 @@ is_ascii(const unsigned char *bytes, Py_ssize_t size)
 
 /* Decode a text. NULL without an exception means that it is no UTF-8.
 
-   CPython's decoder takes ASCII by the word only where it begins at a multiple of eight, and payloads begin anywhere. */
+   CPython's decoder takes ASCII by the word only where it begins at a multiple of eight, and payloads begin
+   anywhere. */
 static PyObject *
 decode_text(const unsigned char *payload, Py_ssize_t size)
 {
@@ -427,7 +429,8 @@ pair_of_sizes(Py_ssize_t one, Py_ssize_t other)
 
 PyDoc_STRVAR(
     cut_messages_doc,
-    "cut_messages(data, position, limit, messages, /)\n--\n\nThe compiled form of wssync.protocol.frames.cut_messages.");
+    "cut_messages(data, position, limit, messages, /)\n--\n\n"
+    "The compiled form of wssync.protocol.frames.cut_messages.");
 
 static PyObject *
 cut_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)

@@ -125,7 +125,7 @@ def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:
     `first` is the first byte as it goes on the wire: FIN, the reserved bits and the opcode. Raises `ValueError` if it
     is no byte or the key has not 4 of them.
     """
-    if not 0 <= first <= 0xFF:
+    if first >> 8:
         raise ValueError("the first byte of a frame is 0 to 255")
     if type(payload) is not bytes:
         payload = _bytes_of(payload)

@@ -1,0 +1,83 @@
+"""The accelerator is clean under sanitizers, and they would notice if it were not."""
+
+from __future__ import annotations
+
+import random
+import re
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.sanitize import build
+from tests.support import cases, with_cases
+
+__all__ = ["PlantedErrorCases", "SanitizedCases"]
+
+PLANTED = {
+    "a payload longer than the data": (
+        "if (length > (uint64_t)(end - start) || (Py_ssize_t)length > limit) {",
+        "if (length > (uint64_t)(end - start) + 8 || (Py_ssize_t)length > limit) {",
+    ),
+    "half a length of 16 bits": ("if (left < 2) {", "if (left < 0) {"),
+    "half a length of 64 bits": ("|| left < 8) {", "|| left < 3) {"),
+    "one byte too many to mask": ("case 3:", "case 3: to[3] = from[3];"),
+    "eight bytes where seven are left": ("for (; size >= 8; size -= 8, from", "for (; size >= 7; size -= 8, from"),
+    "a frame without room for its key": (
+        "frame = PyBytes_FromStringAndSize(NULL, header_size + payload.size);",
+        "frame = PyBytes_FromStringAndSize(NULL, header_size + payload.size - (key ? 4 : 0));",
+    ),
+    "text that is looked at too far": (
+        "for (; size > 0; size--, bytes++) {",
+        "for (size += 2; size > 0; size--, bytes++) {",
+    ),
+    "a message that is let go twice": ("Py_DECREF(message);\n", "Py_DECREF(message); Py_DECREF(message);\n"),
+    "a length that overflows": (
+        "*length = *length << 8 | from[i];",
+        "*length = (uint64_t)((int64_t)*length * 256 + from[i]);",
+    ),
+}
+"""What is wrong -> (a line of the C code, the same made wrong)."""
+
+
+class SanitizerCase(unittest.TestCase):
+    seconds = 30.0
+    seed = 0
+
+    def setUp(self) -> None:
+        reason = build.missing()
+        if reason:
+            self.skipTest(reason)
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+
+class SanitizedCases(SanitizerCase):
+    def test_clean(self) -> None:
+        """The tests of the protocol and the fuzzing end well, without a word from the sanitizers."""
+        extension = build.build(build.SOURCE, self.folder)
+        options = ["--seconds", str(self.seconds), "--seed", str(self.seed)]
+        done = build.start(extension, *options, seconds=self.seconds + 300)
+        print(done.stdout)
+        self.assertEqual(done.returncode, 0)
+        self.assertNotRegex(done.stdout, build.RUNS_INTO)
+
+
+@with_cases
+class PlantedErrorCases(SanitizerCase):
+    @cases(PLANTED)
+    def test_caught(self, right: str, wrong: str) -> None:
+        """An error in the C code stops the fuzzing: the sanitizers see it."""
+        text = build.SOURCE.read_text(encoding="utf-8")
+        self.assertEqual(text.count(right), 1, "the C code has no such line any more")
+        source = self.folder / "_speedups.c"
+        source.write_text(text.replace(right, wrong), encoding="utf-8")
+        extension = build.build(source, self.folder)
+        done = build.start(extension, "--fuzz-only", "--seconds", "30", "--seed", str(self.seed), seconds=300)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertTrue(re.search(build.RUNS_INTO, done.stdout), done.stdout[-1500:])
+
+
+def new_seed() -> int:
+    """A seed that no run had, for runs that are not told one."""
+    return random.SystemRandom().randrange(1 << 32)

@@ -1,0 +1,88 @@
+"""Both forms of the three functions on random input, for as long as one likes: they must give the same.
+
+Input that is not `bytes` lies in arrays, which end where their last number ends; a `bytes` has a zero behind it, where
+reading one byte too far would not be seen.
+"""
+
+from __future__ import annotations
+
+import array
+import random
+import time
+from typing import Any, Callable, List, Optional, Tuple
+
+from tests.protocol.soups import noise, soup
+from wssync.protocol import frames
+
+__all__ = ["fuzz"]
+
+Outcome = Tuple[object, ...]
+
+
+def fuzz(compiled: Any, seed: int, seconds: float) -> int:
+    """Compare for so many seconds; how many calls that were. Raises AssertionError where the forms differ."""
+    draw = random.Random(seed)
+    end = time.monotonic() + seconds
+    rounds = 0
+    while time.monotonic() < end:
+        play = draw.choice((_mask, _encode, _cut, _cut, _cut))
+        play(compiled, draw)
+        rounds += 1
+    return rounds
+
+
+def _mask(compiled: Any, draw: random.Random) -> None:
+    arguments = (_buffer(draw, _size(draw)), _key(draw), draw.choice((0, 1, 2, 3, draw.randrange(-(1 << 66), 1 << 66))))
+    _compare(compiled.mask, frames.mask, arguments)
+
+
+def _encode(compiled: Any, draw: random.Random) -> None:
+    first = draw.randrange(256) if draw.random() < 0.95 else draw.choice((-1, 256, 1 << 70, None, 1.5))
+    key = None if draw.random() < 0.3 else _key(draw)
+    _compare(compiled.encode_frame, frames.encode_frame, (first, _buffer(draw, _size(draw)), key))
+
+
+def _cut(compiled: Any, draw: random.Random) -> None:
+    data = soup(draw, longest=70_001)
+    position = 0 if draw.random() < 0.5 else draw.randrange(-2, len(data) + 3)
+    limit = draw.choice((None, None, draw.randrange(-2, 300), 65_536, 1 << 70))
+    messages: Tuple[List[Any], List[Any]] = ([], [])
+    calls = [frames.cut_messages, compiled.cut_messages]
+    outcomes = [_outcome(call, (data, position, limit, made)) for call, made in zip(calls, messages)]
+    assert outcomes[0] == outcomes[1], (data, position, limit, outcomes)
+    assert messages[0] == messages[1], (data, position, limit, messages)
+
+
+def _compare(compiled: Callable[..., Any], pure: Callable[..., Any], arguments: Tuple[Any, ...]) -> None:
+    outcomes = _outcome(pure, arguments), _outcome(compiled, arguments)
+    assert outcomes[0] == outcomes[1], (arguments, outcomes)
+
+
+def _outcome(call: Callable[..., Any], arguments: Tuple[Any, ...]) -> Outcome:
+    try:
+        return ("gives", call(*arguments))
+    except Exception as error:
+        return ("raises", type(error))
+
+
+def _size(draw: random.Random) -> int:
+    if draw.random() < 0.02:
+        return draw.choice((65_535, 65_536, 65_537, draw.randrange(200_000)))
+    return draw.randrange(draw.choice((5, 40, 140, 2000)))
+
+
+def _buffer(draw: random.Random, size: int) -> Any:
+    data = noise(draw, size)
+    kind = draw.randrange(6)
+    if kind == 0:
+        return data
+    if kind == 1:
+        return bytearray(data)
+    if kind == 2 and size:
+        return memoryview(data)[:: draw.choice((1, 1, 1, 2, -1))]
+    exact = array.array("B", data)[:]  # a new array has room to grow, a slice of one has not
+    return exact if kind < 5 else memoryview(exact)[draw.randrange(size + 1) :]
+
+
+def _key(draw: random.Random) -> Optional[Any]:
+    return noise(draw, 4) if draw.random() < 0.97 else draw.choice((b"", b"abc", b"abcde", None, "abcd", bytearray(4)))

@@ -1,0 +1,81 @@
+"""What runs in the interpreter with the sanitizers: `python -m tests.sanitize.inside EXTENSION [--seconds N] [--seed N]
+[--fuzz-only]`.
+
+The extension is put in place before anything of `wssync` is imported, so all of it uses that one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import unittest
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from types import ModuleType
+from typing import Any, Callable, Tuple
+
+TESTS = ("tests.protocol.test_speedups", "tests.protocol.test_messages", "tests.protocol.test_encoder")
+
+
+def put_in_place(file: str) -> ModuleType:
+    """Load an extension as `wssync._speedups`."""
+    loader = ExtensionFileLoader("wssync._speedups", file)
+    spec = spec_from_loader(loader.name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    sys.modules[loader.name] = module
+    return module
+
+
+def run_out_of_memory(compiled: Any) -> int:
+    """Let each allocation of each function fail in turn; how many did. Needs a Python with its own tests' helpers."""
+    try:
+        import _testcapi  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        return 0
+    data = b"\x81\x05Hello\x82\x05Hello\x81\x06Hell\xc3\xb6\x81\x03a\xffb"
+    failures = 0
+    calls: Tuple[Callable[[], object], ...] = (
+        lambda: compiled.mask(bytearray(100), b"abcd", 1 << 40),
+        lambda: compiled.encode_frame(0x82, bytearray(100), b"abcd"),
+        lambda: compiled.cut_messages(data, 0, 1 << 40, []),
+    )
+    for call in calls:
+        for number in range(20):
+            _testcapi.set_nomemory(number, number + 1)
+            try:
+                call()
+            except MemoryError:
+                failures += 1
+            finally:
+                _testcapi.remove_mem_hooks()
+    return failures
+
+
+def main() -> int:
+    """Run tests and fuzz; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests.sanitize.inside")
+    parser.add_argument("extension")
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fuzz-only", action="store_true")
+    options = parser.parse_args()
+    compiled = put_in_place(options.extension)
+
+    from tests.sanitize.fuzz import fuzz
+    from wssync.protocol import speed
+
+    assert speed.mask is compiled.mask, "another form is in use"
+    if not options.fuzz_only:
+        result = unittest.TextTestRunner(verbosity=0).run(unittest.defaultTestLoader.loadTestsFromNames(TESTS))
+        if not result.wasSuccessful():
+            return 1
+        print(f"{run_out_of_memory(compiled)} allocations failed, and nothing else", flush=True)
+    print(f"fuzzing with --seed {options.seed}", flush=True)
+    print(f"{fuzz(compiled, options.seed, options.seconds)} calls compared", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
