@@ -427,6 +427,18 @@ pair_of_sizes(Py_ssize_t one, Py_ssize_t other)
     return pair;
 }
 
+/* Read an integer; what no Py_ssize_t holds comes as the largest or smallest that there is. */
+static int
+integer(PyObject *object, Py_ssize_t *number)
+{
+    if (UNLIKELY(!PyLong_Check(object))) {
+        PyErr_Format(PyExc_TypeError, "a position and a limit are integers, not %.100s", Py_TYPE(object)->tp_name);
+        return -1;
+    }
+    *number = PyNumber_AsSsize_t(object, NULL);
+    return *number == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
 PyDoc_STRVAR(
     cut_messages_doc,
     "cut_messages(data, position, limit, messages, /)\n--\n\n"
@@ -446,19 +458,15 @@ cut_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     end = PyBytes_GET_SIZE(args[0]);
-    position = PyNumber_AsSsize_t(args[1], NULL);
-    if (position == -1 && PyErr_Occurred()) {
+    if (integer(args[1], &position) < 0) {
         return NULL;
     }
     if (UNLIKELY(position < 0 || position > end)) {
         PyErr_SetString(PyExc_ValueError, "the position is not in the data");
         return NULL;
     }
-    if (args[2] != Py_None) {
-        limit = PyNumber_AsSsize_t(args[2], NULL);
-        if (limit == -1 && PyErr_Occurred()) {
-            return NULL;
-        }
+    if (args[2] != Py_None && integer(args[2], &limit) < 0) {
+        return NULL;
     }
     if (cut((const unsigned char *)PyBytes_AS_STRING(args[0]), end, limit, args[3], &position, &total) < 0) {
         return NULL;

@@ -220,6 +220,7 @@ class EncodeFrameTests(FormTestCase):
                 "one beyond 64 bits": (1 << 70, b"", None, ValueError),
                 "one below them": (-1 << 70, b"", None, ValueError),
                 "a float": (129.0, b"", None, TypeError),
+                "two that are wrong": (0x81, memoryview(b"Hello")[::2], b"", BufferError),
                 "a byte of bytes": (b"\x81", b"", None, TypeError),
                 "none": (None, b"", None, TypeError),
                 "text": (0x81, "text", None, TypeError),
@@ -338,6 +339,13 @@ class CutMessagesTests(CutTestCase):
             self.assertCuts(form, data, 0, limit)
 
     @cases(by_form())
+    def test_integers_of_other_classes(self, form: str) -> None:
+        """A position and a limit may be of a subclass of int."""
+        data = b"\x00" + frame(TEXT, b"a") + frame(TEXT, b"abcd")
+        for limit in (True, frames.Opcode.CLOSE):
+            self.assertCuts(form, data, True, limit)
+
+    @cases(by_form())
     def test_every_cut_and_every_position(self, form: str) -> None:
         """However much of a soup is there, from wherever it is read."""
         draw = random.Random(6455)
@@ -373,6 +381,7 @@ class CutMessagesTests(CutTestCase):
                 "a subclass": (type("Bytes", (bytes,), {})(GOOD), 0, None, [], TypeError),
                 "no position": (GOOD, None, None, [], TypeError),
                 "a position of a float": (GOOD, 0.0, None, [], TypeError),
+                "one of a float where nothing is left": (b"", 0.0, None, [], TypeError),
                 "a negative position": (GOOD, -1, None, [], ValueError),
                 "a position too far": (GOOD, len(GOOD) + 1, None, [], ValueError),
                 "one beyond 64 bits": (GOOD, 1 << 70, None, [], ValueError),
