@@ -18,6 +18,7 @@ from tests.protocol.soups import cut_as_said, noise, soup
 from tests.protocol.utf8_vectors import INVALID, UNFINISHED, VALID
 from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, KEY, PING, PONG, TEXT, frame, header, xor
 from tests.support import cases, with_cases
+from tests.threads import Running
 from wssync.protocol import frames
 
 
@@ -407,6 +408,29 @@ class CutMessagesTests(CutTestCase):
         self.assertRaisesLike(TypeError, self.form(form).cut_messages, *arguments)
         with self.assertRaises(TypeError):
             self.form(form).cut_messages(GOOD, 0, None, messages=[])
+
+
+@with_cases
+class ThreadTests(FormTestCase):
+    @cases(by_form())
+    def test_threads_at_once(self, form: str) -> None:
+        """Three threads at work on the same bytes, long enough for the GIL to be let go, do not disturb each other."""
+        module = self.form(form)
+        buffer = bytearray(noise(random.Random(3), 300_000))
+        body = bytes(buffer)
+        data = frame(BINARY, body) + frame(TEXT, b"a" * 70_000)
+
+        def work() -> None:
+            for _ in range(20):
+                messages: List[Any] = []
+                self.assertEqual(module.mask(module.mask(buffer, KEY, 1), KEY, 1), body)
+                self.assertTrue(module.encode_frame(0x82, buffer, None).endswith(body))
+                self.assertEqual(module.cut_messages(data, 0, None, messages), (len(data), 370_000))
+                self.assertEqual(messages, [body, "a" * 70_000])
+
+        for running in [Running(work) for _ in range(3)]:
+            running.result()
+        buffer.append(0)
 
 
 @with_cases
