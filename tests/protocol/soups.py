@@ -17,6 +17,7 @@ __all__ = ["cut_as_said", "noise", "payload", "soup"]
 
 SMALL = (0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 124, 125)
 EDGES = (126, 127, 128, 255, 256, 300)
+ANNOUNCED = (1, 125, 126, 65_535, 65_536, 1 << 31, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 2, (1 << 64) - 1)
 LONG = (65_534, 65_535, 65_536, 65_537, 70_001)
 
 ALPHABETS = (
@@ -75,7 +76,7 @@ def soup(draw: random.Random, *, longest: int = 300) -> bytes:
     if draw.random() < 0.3:
         made[draw.randrange(len(made))] = draw.randrange(256)
     if draw.random() < 0.3:
-        made += header(draw.choice((TEXT, BINARY)), draw.choice((1, 125, 126, 65_536, 1 << 40, (1 << 63) - 1)))
+        made += header(draw.choice((TEXT, BINARY)), draw.choice(ANNOUNCED))
     if draw.random() < 0.5:
         del made[len(made) - draw.randrange(len(made)) :]
     return bytes(made)

@@ -202,6 +202,15 @@ class EncodeFrameTests(FormTestCase):
         self.assertEqual(encode_frame(0x82, data, KEY), expected)
 
     @cases(by_form())
+    def test_lengths_about_a_page(self, form: str) -> None:
+        """Rule 111: from where on whole cache lines are written, to behind any header."""
+        encode_frame = self.form(form).encode_frame
+        data = noise(random.Random(1024), 4200)
+        for length in (*range(990, 1100), *range(4090, 4200)):
+            expected = header(2, length, masked=True) + KEY + xor(data[:length], KEY)
+            self.assertEqual(encode_frame(0x82, data[:length], KEY), expected)
+
+    @cases(by_form())
     def test_it_is_header_and_mask_in_one(self, form: str) -> None:
         """The same bytes as from the two functions that do it in turn."""
         draw = random.Random(5)
