@@ -1,0 +1,90 @@
+"""From answers to verdicts: medians over the rounds, ratios, growth."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from tests.bench.rows import Growth, Limit, Row
+
+__all__ = ["LINEAR", "Results", "growth", "judge", "verdict"]
+
+LINEAR = 2.0
+"""A unit of work of a large job may cost this many times that of a small one. Memory that no longer fits the caches
+accounts for that much; what looks at everything again with each piece grows with the number of pieces."""
+
+
+class Results:
+    """What all clients answered in all rounds."""
+
+    def __init__(self) -> None:
+        self._figures: Dict[Tuple[str, str, str], List[float]] = {}
+        self._reasons: Dict[Tuple[str, str], str] = {}
+        self.failures: List[str] = []
+        self.versions: Dict[str, str] = {}
+
+    def add(self, client: str, case: str, answer: Mapping[str, Any]) -> None:
+        """One client's answer to one case in one round: figures, or why there are none."""
+        if "figures" in answer:
+            for name, figure in answer["figures"].items():
+                self._figures.setdefault((client, case, name), []).append(float(figure))
+        elif "skipped" in answer:
+            self._reasons[client, case] = str(answer["skipped"])
+        else:
+            self._reasons[client, case] = f"failed: {answer.get('failed', 'no answer')}"
+            self.failures.append(f"{client}, {case}: {answer.get('failed', 'no answer')}")
+
+    def has_given_up(self, client: str, case: str) -> bool:
+        """Whether to ask again is of no use."""
+        return (client, case) in self._reasons
+
+    def value(self, client: str, case: str, figure: str) -> Optional[float]:
+        """The median over the rounds; `None` where there is none."""
+        values = self._figures.get((client, case, figure))
+        return statistics.median(values) if values else None
+
+    def reason(self, client: str, case: str) -> Optional[str]:
+        """Why there is no figure."""
+        return self._reasons.get((client, case))
+
+    def reasons(self) -> Dict[str, List[str]]:
+        """Reason -> "client: case" of what was not measured for it."""
+        found: Dict[str, List[str]] = {}
+        for (client, case), reason in self._reasons.items():
+            found.setdefault(f"{client}: {reason}", []).append(case)
+        return found
+
+
+def judge(row: Row, limit: Limit, client: str, results: Results) -> str:
+    """Whether `client`, one of the two builds of wssync, keeps the limit; empty if that asks nothing of it."""
+    bound = limit.bound(client)
+    if bound is None:
+        return ""
+    mine = results.value(client, row.case, row.figure)
+    if mine is None:
+        return "not measured"
+    if limit.than is None:
+        return verdict(mine / row.per, bound, row.unit)
+    other = results.value(limit.than, row.case, row.figure)
+    if not other:
+        return f"{limit.than} not measured"
+    return verdict(mine / other, bound, f"x {limit.than}")
+
+
+def verdict(value: float, bound: float, unit: str) -> str:
+    """In words: "held: 1.32 <= 1.5 x raw"."""
+    said = f"{value:.3g}"
+    if value > bound:
+        return f"missed: {said if float(said) > bound else repr(value)} > {bound:g} {unit}"
+    return f"held: {said} <= {bound:g} {unit}"
+
+
+def growth(line: Growth, client: str, results: Results) -> Optional[Tuple[List[float], float]]:
+    """The cost of a unit at each point, and how many times the last is of the first; `None` where one is missing."""
+    costs = []
+    for case, amount in line.points:
+        value = results.value(client, case, line.figure)
+        if value is None:
+            return None
+        costs.append(value / amount)
+    return costs, costs[-1] / costs[0]
