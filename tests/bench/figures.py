@@ -64,7 +64,7 @@ def judge(row: Row, limit: Limit, client: str, results: Results) -> str:
     if mine is None:
         return "not measured"
     if limit.than is None:
-        return verdict(mine / row.per, bound, row.unit)
+        return verdict(mine, bound, row.unit)
     other = results.value(limit.than, row.case, row.figure)
     if not other:
         return f"{limit.than} not measured"

@@ -40,8 +40,7 @@ def _heading(client: str, results: Results) -> str:
 
 
 def _value(row: Row, client: str, results: Results) -> Optional[float]:
-    value = results.value(client, row.case, row.figure)
-    return None if value is None else value / row.per
+    return results.value(client, row.case, row.figure)
 
 
 def _verdicts(rows: Sequence[Row], results: Results) -> str:

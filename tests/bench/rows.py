@@ -79,14 +79,13 @@ class Limit(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A line of the table: the figure `figure` of the case, divided by `per`, in `unit`."""
+    """A line of the table: the figure `figure` of the case, in `unit`."""
 
     title: str
     case: str
     figure: str
     unit: str
     limits: Tuple[Limit, ...] = ()
-    per: float = 1.0
 
 
 class Growth(NamedTuple):
