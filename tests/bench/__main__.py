@@ -49,9 +49,10 @@ def main(arguments: Optional[List[str]] = None) -> int:
     if options.readme:
         readme = ROOT / "README.md"
         readme.write_text(into_readme(readme.read_text(encoding="utf-8"), report), encoding="utf-8")
-    for failure in results.failures:
+    failures = results.failures()
+    for failure in failures:
         print(f"failed: {failure}", file=sys.stderr)
-    return 1 if results.failures else 0
+    return 1 if failures else 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from tests.bench.rows import Growth, Limit, Row
+from tests.bench.rows import ACCELERATED, PURE, Growth, Limit, Row
 
 __all__ = ["LINEAR", "Results", "growth", "judge", "verdict"]
 
@@ -13,14 +13,17 @@ LINEAR = 2.0
 """A unit of work of a large job may cost this many times that of a small one. Memory that no longer fits the caches
 accounts for that much; what looks at everything again with each piece grows with the number of pieces."""
 
+CHANCES = 2
+"""Failures after which a client is not asked for a case again."""
+
 
 class Results:
     """What all clients answered in all rounds."""
 
     def __init__(self) -> None:
         self._figures: Dict[Tuple[str, str, str], List[float]] = {}
-        self._reasons: Dict[Tuple[str, str], str] = {}
-        self.failures: List[str] = []
+        self._skipped: Dict[Tuple[str, str], str] = {}
+        self._failed: Dict[Tuple[str, str], List[str]] = {}
         self.versions: Dict[str, str] = {}
 
     def add(self, client: str, case: str, answer: Mapping[str, Any]) -> None:
@@ -29,30 +32,39 @@ class Results:
             for name, figure in answer["figures"].items():
                 self._figures.setdefault((client, case, name), []).append(float(figure))
         elif "skipped" in answer:
-            self._reasons[client, case] = str(answer["skipped"])
+            self._skipped[client, case] = str(answer["skipped"])
         else:
-            self._reasons[client, case] = f"failed: {answer.get('failed', 'no answer')}"
-            self.failures.append(f"{client}, {case}: {answer.get('failed', 'no answer')}")
+            self._failed.setdefault((client, case), []).append(str(answer.get("failed", "no answer")))
 
     def has_given_up(self, client: str, case: str) -> bool:
         """Whether to ask again is of no use."""
-        return (client, case) in self._reasons
+        return (client, case) in self._skipped or len(self._failed.get((client, case), ())) >= CHANCES
 
     def value(self, client: str, case: str, figure: str) -> Optional[float]:
         """The median over the rounds; `None` where there is none."""
         values = self._figures.get((client, case, figure))
         return statistics.median(values) if values else None
 
-    def reason(self, client: str, case: str) -> Optional[str]:
-        """Why there is no figure."""
-        return self._reasons.get((client, case))
-
     def reasons(self) -> Dict[str, List[str]]:
-        """Reason -> "client: case" of what was not measured for it."""
+        """Reason -> the cases that were not measured for it, or not in every round."""
         found: Dict[str, List[str]] = {}
-        for (client, case), reason in self._reasons.items():
+        for (client, case), reason in self._skipped.items():
             found.setdefault(f"{client}: {reason}", []).append(case)
+        for (client, case), whys in self._failed.items():
+            times = "" if len(whys) == 1 else f" ({len(whys)} times)"
+            found.setdefault(f"{client} failed{times}: {whys[-1]}", []).append(case)
         return found
+
+    def failures(self) -> List[str]:
+        """Every failure of wssync, and those of others for which there is no figure: one of them is known to hang now
+        and then, which is nothing that whoever measures wssync could mend.
+        """
+        measured = {(client, case) for client, case, _ in self._figures}
+        return [
+            f"{client}, {case}: {whys[-1]}"
+            for (client, case), whys in self._failed.items()
+            if client in (PURE, ACCELERATED) or (client, case) not in measured
+        ]
 
 
 def judge(row: Row, limit: Limit, client: str, results: Results) -> str:

@@ -75,7 +75,7 @@ def _reasons(reasons: Dict[str, List[str]]) -> str:
         f"- {reason} ({', '.join(cases) if len(cases) < 6 else f'{len(cases)} cases'})"
         for reason, cases in reasons.items()
     )
-    return "Not measured:\n\n" + "\n".join(lines)
+    return "Not measured, or not in every round:\n\n" + "\n".join(lines)
 
 
 def _table(rows: Sequence[Sequence[str]], right_from: int = 99) -> str:

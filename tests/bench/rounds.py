@@ -20,7 +20,7 @@ __all__ = ["Plan", "run"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
-PATIENCE = 30.0
+PATIENCE = 15.0
 """Seconds that an answer may take, besides those that are measured."""
 
 COLD = ("import", "size")
@@ -100,7 +100,7 @@ class _Race:
         self.cold = cold
         self.results = Results()
         self._running: Dict[str, Client] = {}
-        self._absent: Dict[str, str] = {}
+        self._absent: Dict[str, Dict[str, Any]] = {}
         self._cores = sorted(os.sched_getaffinity(0))
 
     def meet(self) -> None:
@@ -109,11 +109,8 @@ class _Race:
             client = self._running[name] = Client(name)
             if "version" in client.about:
                 self.results.versions[name] = client.about["version"]
-            elif "skipped" in client.about:
-                self._absent[name] = client.about["skipped"]
             else:
-                self._absent[name] = f"failed: {client.about.get('failed')}"
-                self.results.failures.append(f"{name}: {client.about.get('failed')}")
+                self._absent[name] = client.about
 
     def round(self, number: int) -> None:
         """Each case by each client, beginning with another client each round."""
@@ -127,7 +124,7 @@ class _Race:
     def _answer(self, client: str, name: str) -> Dict[str, Any]:
         case = CASES[name]
         if client in self._absent:
-            return {"skipped": self._absent[client]}
+            return self._absent[client]
         if case.kind in COLD:
             return self.cold.answer(case.kind, client)
         if self.server is None:

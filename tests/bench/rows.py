@@ -188,7 +188,7 @@ ROWS: Tuple[Row, ...] = (
     Row("compressed send 1 KiB: on the wire", "compressed-send-1k", "wire", "bytes", (Limit("websockets", 1.2, 1.2),)),
     Row("1,000 idle connections: memory each", "idle", "rss", "KiB", (Limit(None, 22, 22),)),
     Row("1,000 idle connections: threads each", "idle", "threads", "threads", (Limit(None, 1, 1),)),
-    Row("import", "import", "import", "ms", (Limit("websocket-client", 0.5, None),)),
+    Row("import", "import", "import", "CPU ms", (Limit("websocket-client", 0.5, None),)),
     Row("installed, without the accelerator", "size", "size", "KiB", (Limit(None, 200, None),)),
     Row("callback, SerialExecutor, p50", "callback-serial", *_P50),
     Row("callback, SerialExecutor, p99", "callback-serial", "p99", "us"),

@@ -40,16 +40,27 @@ class ResultsTests(unittest.TestCase):
             found.add("picows", case, {"skipped": "not here"})
         self.assertTrue(found.has_given_up("picows", "x"))
         self.assertEqual(found.reasons(), {"picows: not here": ["x", "y"]})
-        self.assertEqual(found.failures, [])
+        self.assertEqual(found.failures(), [])
 
     def test_a_case_that_failed(self) -> None:
-        """It is not tried again, and the failure tells who, what and why; an answer of another kind is one too."""
+        """It has a second chance; the failure tells who, what and why; an answer of another kind is one too."""
         found = Results()
         found.add("raw", "x", {"failed": "it broke"})
-        found.add("raw", "y", {})
+        self.assertFalse(found.has_given_up("raw", "x"))
+        found.add("raw", "x", {})
         self.assertTrue(found.has_given_up("raw", "x"))
-        self.assertEqual(found.failures, ["raw, x: it broke", "raw, y: no answer"])
-        self.assertEqual(list(found.reasons()), ["raw: failed: it broke", "raw: failed: no answer"])
+        self.assertEqual(found.failures(), ["raw, x: no answer"])
+        self.assertEqual(found.reasons(), {"raw failed (2 times): no answer": ["x"]})
+
+    def test_a_failure_beside_figures(self) -> None:
+        """It is told of, and is none of the run's, unless it is wssync that fails."""
+        for client, failures in (("websockets", []), (PURE, [f"{PURE}, x: it hung"])):
+            with self.subTest(client):
+                found = Results()
+                found.add(client, "x", {"failed": "it hung"})
+                found.add(client, "x", {"figures": {"cpu": 1}})
+                self.assertEqual(found.reasons(), {f"{client} failed: it hung": ["x"]})
+                self.assertEqual(found.failures(), failures)
 
 
 class VerdictTests(unittest.TestCase):
