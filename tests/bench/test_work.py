@@ -77,7 +77,9 @@ class WorkTests(unittest.TestCase):
         self.assertEqual(excess(counts, TRACED), [], counts)
 
     def test_more_work_is_seen(self) -> None:
-        """A client that does everything twice is over every bound but that of memory."""
+        """A client that does everything twice is over every bound but that of memory; else a bound is too high."""
+        if "wssync._speedups" in sys.modules:
+            self.skipTest("the bounds are for pure Python")
 
         def twice(task: wssync.WebSocketTask) -> None:
             for _ in range(2):
