@@ -23,6 +23,7 @@ TOP = "__init__"
 
 ORDER = (
     "errors",
+    "frozen",
     "protocol",
     "cookies",
     "auth",
@@ -44,10 +45,9 @@ ORDER = (
 
 ASIDE: Dict[str, Tuple[Tuple[str, ...], Tuple[str, ...]]] = {
     "_speedups": ((), ("protocol",)),
-    "executors": (
-        ("errors",),
-        ("engine", "session_task", "task", "session", TOP, "compat", "testing", "cli", "__main__"),
-    ),
+    "logs": ((), ("strand", "engine")),
+    "strand": (("errors", "logs"), ("executors", "engine", "session_task", "task", "session", "testing")),
+    "executors": (("errors", "strand"), ("session", TOP, "compat", "testing", "cli", "__main__")),
 }
 """A part outside the order -> what it may import, and who may import it."""
 
@@ -93,6 +93,7 @@ BUDGET_EXCEPTIONS: Dict[Tuple[str, str], str] = {
 """(dotted name below the package, budget) -> why it may be over."""
 
 NO_TEST_MODULE: Dict[str, str] = {
+    TOP: "the public names, which test_package tries",
     "engine.state": "the first chapter of engine.connection's one object, and tested as that object",
     "engine.calls": "the second chapter of engine.connection's one object, and tested as that object",
     "session_task": "the base of task, which is never made alone: its tests are those of the one kind there is",

@@ -74,12 +74,18 @@ class DirectionTests(ArchitectureTestCase):
         self.assertFinds(house.direction("engine", "from ..task import Task", is_package=True), "may not import task")
 
     def test_executors_stand_aside(self) -> None:
-        """`executors` knows `errors` alone; the engine and what is above it may know `executors`."""
+        """`executors` knows `strand` and `errors`; the engine and what is above it may know `strand`, which knows no
+        executor.
+        """
         self.assertFinds(house.direction("executors", "from .protocol import urls"), "executors may not import prot")
         self.assertFinds(house.direction("transport.dial", "from .. import executors"), "transport may not import exec")
         self.assertFinds(house.direction("delegate", "from .executors import x"), "delegate may not import executors")
         self.assertNoFindings(house.direction("executors", "from .errors import WebSocketError"))
-        self.assertNoFindings(house.direction("task", "from .executors import Strand"))
+        self.assertFinds(house.direction("strand", "from .executors import x"), "strand may not import executors")
+        self.assertFinds(house.direction("engine.loop", "from ..executors import x"), "engine may not import executors")
+        self.assertFinds(house.direction("transport.dial", "from ..logs import log"), "transport may not import logs")
+        self.assertNoFindings(house.direction("executors", "from .strand import Preparable"))
+        self.assertNoFindings(house.direction("task", "from .strand import Strand"))
 
     def test_the_accelerator_is_behind_the_protocol(self) -> None:
         """Only `protocol` may name `_speedups`, so that there is one place to switch it off."""

@@ -27,7 +27,7 @@ class PackageTests(unittest.TestCase):
 
     @staticmethod
     def _is_internal(name: str) -> bool:
-        return name == "annotations" or isinstance(getattr(wssync, name), type(sys))
+        return name in ("annotations", "TYPE_CHECKING") or isinstance(getattr(wssync, name), type(sys))
 
     def test_the_version(self) -> None:
         """Three numbers."""
@@ -44,6 +44,34 @@ class PackageTests(unittest.TestCase):
             [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=True
         )
         self.assertEqual(done.stdout, "1 []\n")
+
+    def test_a_plain_connection_loads_little(self) -> None:
+        """What only TLS, international names, compression, callbacks or the log need is loaded with them."""
+        script = (
+            "import sys, wssync; wssync.connect\n"
+            "late = 'ast asyncio base64 certifi concurrent.futures copy dataclasses datetime email hashlib hmac '"
+            "'http.client idna importlib.resources inspect ipaddress json logging queue random ssl tempfile '"
+            "'urllib.parse wssync.executors zlib'\n"
+            "print(sorted(set(sys.modules) & set(late.split())))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-S", "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=True
+        )
+        self.assertEqual(done.stdout, "[]\n")
+
+    def test_executors_need_no_import_of_their_own(self) -> None:
+        """`wssync.executors` is there once somebody names it; what is not there is an AttributeError, as everywhere."""
+        script = (
+            "import sys, wssync\n"
+            "before = 'wssync.executors' in sys.modules\n"
+            "print(before, wssync.executors.SerialExecutor.__name__, 'wssync.executors' in sys.modules)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=60, check=True
+        )
+        self.assertEqual(done.stdout, "False SerialExecutor True\n")
+        with self.assertRaisesRegex(AttributeError, "module 'wssync' has no attribute 'conect'"):
+            wssync.conect  # type: ignore[attr-defined] # noqa: B018
 
     def test_the_tour_of_the_docstring_names_real_things(self) -> None:
         """Every call in it exists."""

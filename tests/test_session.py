@@ -68,7 +68,7 @@ class MakingTests(OnlineTestCase):
         """Rules 13 and 215: one per process, which works without a delegate and cannot be invalidated."""
         self.addCleanup(_shared_session.cache_clear)
         session = Session.shared()
-        self.addCleanup(session._own_executor.shutdown)  # type: ignore[union-attr]
+        self.addCleanup(session.executor.shutdown)  # type: ignore[attr-defined]
         self.assertIs(Session.shared(), session)
         session.invalidate_and_cancel()
         session.finish_tasks_and_invalidate()

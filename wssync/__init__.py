@@ -14,6 +14,8 @@ A `Session` makes tasks that share a `SessionConfiguration`, a delegate and an e
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .configuration import SessionConfiguration
 from .delegate import SessionDelegate, TaskDelegate, WebSocketDelegate
 from .engine.completions import Result
@@ -76,3 +78,15 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import executors as executors
+else:
+
+    def __getattr__(name):
+        """`wssync.executors` is there without an import of its own, and costs nothing who does not use it."""
+        if name != "executors":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import importlib
+
+        return importlib.import_module(".executors", __name__)

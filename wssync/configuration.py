@@ -6,23 +6,36 @@ Durations are seconds, sizes are bytes. Two ways lead to another value: the name
 
 from __future__ import annotations
 
-import dataclasses
-import ssl
-from dataclasses import dataclass
-from typing import Any, Optional, Tuple, Union
+import functools
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, Union
 
+from .frozen import Frozen, replace
 from .protocol.deflate import DeflateOptions
 from .protocol.handshake import check_headers
 from .protocol.headers import Headers
 
+if TYPE_CHECKING:
+    import ssl
+
 __all__ = ["SessionConfiguration"]
+
+
+class _Oldest:
+    """The default of the oldest TLS version, looked up when it is asked for: a `ws:` connection needs no `ssl`."""
+
+    def __get__(self, configuration: object, kind: object) -> ssl.TLSVersion:
+        import ssl
+
+        return ssl.TLSVersion.TLSv1_2
+
+
+_TLS_1_2: Any = _Oldest()
 
 SEVEN_DAYS = 604_800.0
 """Apple's `timeoutIntervalForResource`; a value that differs from it ends open tasks too."""
 
 
-@dataclass(frozen=True)
-class SessionConfiguration:
+class SessionConfiguration(Frozen):
     """What a session and its tasks are made with. Frozen: changing it later is not possible, `replace()` makes another.
 
     timeout_interval_for_request: bounds the opening of a task as a whole, from resolving the name to the response head;
@@ -51,8 +64,8 @@ class SessionConfiguration:
 
     timeout_interval_for_request: Optional[float] = 60.0
     timeout_interval_for_resource: Optional[float] = SEVEN_DAYS
-    http_additional_headers: Headers = dataclasses.field(default_factory=Headers)
-    tls_minimum_supported_protocol_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+    http_additional_headers: Headers = Headers()
+    tls_minimum_supported_protocol_version: ssl.TLSVersion = _TLS_1_2
     tls_maximum_supported_protocol_version: Optional[ssl.TLSVersion] = None
     http_maximum_connections_per_host: int = 6
     maximum_message_size: Optional[int] = 1_048_576
@@ -79,7 +92,7 @@ class SessionConfiguration:
 
     def replace(self, **changes: Any) -> SessionConfiguration:
         """This configuration with some values changed; `TypeError` for an unknown name."""
-        return dataclasses.replace(self, **changes)
+        return replace(self, **changes)
 
     @property
     def deflate(self) -> Optional[DeflateOptions]:
@@ -104,43 +117,15 @@ class SessionConfiguration:
         ours = (("User-Agent", self.user_agent), ("Origin", self.origin))
         return Headers([*((name, value) for name, value in ours if value and name not in extra), *extra.fields])
 
-    def __post_init__(self) -> None:
-        # A mapping or pairs will do, as wherever headers are given.
-        object.__setattr__(self, "http_additional_headers", Headers(self.http_additional_headers))
-        check_headers(self.http_additional_headers, ())
-        for name in ("timeout_interval_for_request", "timeout_interval_for_resource", "ping_interval", "ping_timeout"):
-            _check_seconds(name, getattr(self, name), optional=True)
-        _check_seconds("close_timeout", self.close_timeout, optional=False)
-        _check_size("maximum_message_size", self.maximum_message_size, optional=True, least=0)
-        _check_size("write_limit", self.write_limit, optional=False, least=1)
-        _check_size(
-            "http_maximum_connections_per_host", self.http_maximum_connections_per_host, optional=False, least=1
-        )
-        self._check_queue()
-        self._check_kinds()
-
-    def _check_queue(self) -> None:
-        limits: object = self.max_queue
-        if limits is None:
-            return
-        if not isinstance(limits, tuple) or len(limits) != 2:
-            raise TypeError("max_queue must be a pair (messages, bytes) or None")
-        for limit in limits:
-            _check_size("max_queue", limit, optional=True, least=1)
-
-    def _check_kinds(self) -> None:
-        if isinstance(self.compression, str) and self.compression != "deflate":
-            raise ValueError(f'compression must be "deflate", a DeflateOptions or None, not {self.compression!r}')
-        if not isinstance(self.compression, (str, DeflateOptions, type(None))):
-            raise TypeError(f'compression must be "deflate", a DeflateOptions or None, not {self.compression!r}')
-        if self.proxy is not None:
-            raise ValueError("proxy must be None: connections are direct")
-        if not isinstance(self.ssl_context, (ssl.SSLContext, type(None))):
-            raise TypeError(f"ssl_context must be an ssl.SSLContext or None, not {self.ssl_context!r}")
-        for name in ("origin", "user_agent"):
-            value = getattr(self, name)
-            if value is not None:
-                Headers({name.replace("_", "-"): value})  # raises for CR, LF, NUL and for what is not a str
+    def _check(self) -> None:
+        given = vars(self)  # the defaults make sense
+        if "http_additional_headers" in given:
+            # A mapping or pairs will do, as wherever headers are given.
+            given["http_additional_headers"] = Headers(given["http_additional_headers"])
+            check_headers(given["http_additional_headers"], ())
+        for name, value in given.items():
+            if name in _CHECKS:
+                _CHECKS[name](name, value)
 
 
 def _check_seconds(name: str, value: object, *, optional: bool) -> None:
@@ -159,3 +144,58 @@ def _check_size(name: str, value: object, *, optional: bool, least: int) -> None
         raise TypeError(f"{name} must be an int{' or None' if optional else ''}, not {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, not {value!r}")
+
+
+def _check_queue(name: str, limits: object) -> None:
+    if limits is None:
+        return
+    if not isinstance(limits, tuple) or len(limits) != 2:
+        raise TypeError(f"{name} must be a pair (messages, bytes) or None")
+    for limit in limits:
+        _check_size(name, limit, optional=True, least=1)
+
+
+def _check_compression(name: str, value: object) -> None:
+    if isinstance(value, str) and value != "deflate":
+        raise ValueError(f'{name} must be "deflate", a DeflateOptions or None, not {value!r}')
+    if not isinstance(value, (str, DeflateOptions, type(None))):
+        raise TypeError(f'{name} must be "deflate", a DeflateOptions or None, not {value!r}')
+
+
+def _check_proxy(name: str, value: object) -> None:
+    if value is not None:
+        raise ValueError(f"{name} must be None: connections are direct")
+
+
+def _check_context(name: str, value: object) -> None:
+    if value is None:
+        return
+    import ssl
+
+    if not isinstance(value, ssl.SSLContext):
+        raise TypeError(f"{name} must be an ssl.SSLContext or None, not {value!r}")
+
+
+def _check_header(name: str, value: Any) -> None:
+    if value is not None:
+        Headers({name.replace("_", "-"): value})  # raises for CR, LF, NUL and for what is not a str
+
+
+_seconds_or_none = functools.partial(_check_seconds, optional=True)
+
+_CHECKS: Dict[str, Callable[[str, Any], None]] = {
+    "timeout_interval_for_request": _seconds_or_none,
+    "timeout_interval_for_resource": _seconds_or_none,
+    "ping_interval": _seconds_or_none,
+    "ping_timeout": _seconds_or_none,
+    "close_timeout": functools.partial(_check_seconds, optional=False),
+    "http_maximum_connections_per_host": functools.partial(_check_size, optional=False, least=1),
+    "maximum_message_size": functools.partial(_check_size, optional=True, least=0),
+    "write_limit": functools.partial(_check_size, optional=False, least=1),
+    "max_queue": _check_queue,
+    "compression": _check_compression,
+    "proxy": _check_proxy,
+    "ssl_context": _check_context,
+    "origin": _check_header,
+    "user_agent": _check_header,
+}

@@ -4,45 +4,33 @@ Apple hands every completion handler and delegate call to the session's `delegat
 anything with `submit(fn, *args)`. `SerialExecutor` is the default, `QueueExecutor` serves loops of one's own (tests,
 games, toolkits without an adapter), and every `concurrent.futures.Executor` will do.
 
-An executor may run what it is given in any order and on many threads at once. A `Strand` stands between a task and the
-executor and restores what the task promises: its callbacks never overlap and come in the order of the events.
+This module is loaded when somebody names it, or when a session's first callback is in sight: with what it needs of the
+standard library it takes as long to load as half of the rest.
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
 import os
 import queue
 import threading
-import time
 import weakref
-from collections import deque
 from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
-from typing import Any, Callable, Deque, Optional, Protocol, Tuple, TypeVar
+from typing import Any, Callable, Optional, Tuple, TypeVar
+
+from .strand import Preparable
 
 __all__ = ["QueueExecutor", "SerialExecutor"]
 
 T = TypeVar("T")
 Work = Tuple["Future[Any]", Callable[..., Any], Tuple[Any, ...], Any]
 
-_log = logging.getLogger("wssync")
 _numbers = itertools.count(1)
 _serving = threading.local()
 
 
-class Executor(Protocol):
-    """Anything that can be given work: every `concurrent.futures.Executor`, or a class of one's own.
-
-    `submit` is called from any thread and never with a lock held; what it is given never raises an `Exception`.
-    """
-
-    def submit(self, fn: Callable[..., object], /, *args: Any) -> object:
-        """Run `fn(*args)` some time later, on whatever thread; may raise if it takes no more work."""
-
-
-class SerialExecutor(FutureExecutor):
+class SerialExecutor(Preparable, FutureExecutor):
     """Runs everything it is given one after the other on one daemon thread of its own, `wssync-session-N`.
 
     The thread starts with the first piece of work, or `prepare`, and ends with `shutdown`, or when nobody holds the
@@ -224,172 +212,3 @@ class QueueExecutor:
 
     def __bool__(self) -> bool:
         return True
-
-
-class Strand:
-    """The callbacks of one task: in order and never two at once, whatever the executor is.
-
-    `put` only appends and may be called with a lock held; `kick` submits a runner when there is something to run and
-    none is under way, and is never called with a lock held. One submit serves a whole batch. A runner gives the
-    executor back after 256 callbacks or 5 ms, so that a flood for one task starves neither the others nor the loop of a
-    GUI.
-
-    `_busy` is held from a submit until its runner has let go. Whoever lets go looks at the entries again, and whoever
-    appends looks at `_busy` afterwards: nothing is left behind.
-
-    A strand whose executor refused work is dead: it runs nothing any more, tells `refused` once, and says in the log
-    how many callbacks were lost when the task has ended.
-    """
-
-    BATCH = 256  # one submit per 250 callbacks costs next to nothing per callback
-    BATCH_SECONDS = 0.005  # a GUI that draws 60 frames a second has 16 ms for each; a third of that is ours at most
-
-    def __init__(self, executor: Executor, refused: Callable[[BaseException], None]) -> None:
-        self._executor = executor
-        self._refused: Optional[Callable[[BaseException], None]] = refused
-        self._entries: Deque[Tuple[Callable[..., object], Tuple[Any, ...]]] = deque()
-        self._busy = threading.Lock()
-        self._final: Optional[Callable[[], None]] = None
-        self._concluded = False
-        self._expected = False
-        self._dead: Optional[BaseException] = None
-
-    def put(self, fn: Callable[..., object], *args: Any) -> None:
-        """Append a callback. Any thread, also with a lock held; nothing runs before `kick`."""
-        self._entries.append((fn, args))
-
-    def expect(self) -> None:
-        """A callback will come, some time: the session's own thread shall be there for it. No lock held."""
-        if not self._expected:
-            self._expected = True
-            if isinstance(self._executor, SerialExecutor):
-                self._executor.prepare()
-
-    def kick(self) -> None:
-        """See to it that what was put will run. Any thread, never with a lock held."""
-        while self._has_work() and self._busy.acquire(False):
-            if self._dead is None and self._entries:
-                self._submit()
-                return
-            self._conclude()
-            self._busy.release()
-
-    def finish(self, fn: Callable[[], None]) -> None:
-        """Call `fn` (the library's own) once everything put so far has run: at once, here, if nothing is
-        outstanding.
-        """
-        self._final = fn
-        self.kick()
-
-    def _has_work(self) -> bool:
-        if self._dead is not None and not self._concluded:
-            return self._final is not None
-        return bool(self._entries) or self._final is not None
-
-    def _submit(self, again: bool = False) -> bool:
-        """Hand a runner to the executor, with `_busy` held. True if that runner wants the caller to go on in its
-        stead.
-        """
-        handover = _Handover(again)
-        try:
-            future = self._executor.submit(self._run, handover)
-        except Exception as error:
-            self._refuse(error)
-            return False
-        handover.done = True
-        watch = getattr(future, "add_done_callback", None)
-        if watch is not None:
-            watch(self._if_cancelled)
-        return handover.declined
-
-    def _if_cancelled(self, future: Future[Any]) -> None:
-        """A pool that is shut down with `cancel_futures` accepts a runner and never calls it."""
-        if future.cancelled():
-            self._refuse(RuntimeError("the executor cancelled the callbacks it had accepted"))
-
-    def _refuse(self, error: BaseException) -> None:
-        self._dead = error
-        refused, self._refused = self._refused, None
-        self._busy.release()
-        if refused is not None:
-            refused(error)
-        self.kick()
-
-    def _run(self, handover: _Handover) -> None:
-        """The runner, on the executor."""
-        if handover.is_nested():
-            handover.declined = True
-            return
-        try:
-            keep = self._run_batches()
-        except BaseException:  # SystemExit or KeyboardInterrupt of a callback: theirs, but the next ones must run
-            self._let_go()
-            raise
-        if not keep:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        self._busy.release()
-        self.kick()
-
-    def _run_batches(self) -> bool:
-        """Run what there is; True if `_busy` went on to another runner."""
-        while self._run_batch():
-            if not self._submit(again=True):
-                return True
-        self._conclude()
-        return False
-
-    def _run_batch(self) -> bool:
-        """Run callbacks; True if some are left when the batch is over."""
-        entries = self._entries
-        left, end = self.BATCH, time.monotonic() + self.BATCH_SECONDS
-        while entries:
-            if not left or time.monotonic() > end:
-                return True
-            fn, args = entries.popleft()
-            call(fn, *args)
-            del fn, args
-            left -= 1
-        return False
-
-    def _conclude(self) -> None:
-        """The task has ended and nothing is outstanding: call the final function. `_busy` is held."""
-        final = self._final  # looked at before the entries: what was put before `finish` is seen then
-        if self._dead is not None:
-            self._bury()
-        elif self._entries:
-            return
-        if final is not None:
-            self._final, self._refused, self._concluded = None, None, True
-            final()
-
-    def _bury(self) -> None:
-        lost = len(self._entries)
-        self._entries.clear()
-        if lost:
-            _log.error("%d callbacks could not be delivered, the executor refused them: %r", lost, self._dead)
-
-
-class _Handover:
-    """One submit of a runner.
-
-    An executor that runs what it is given at once, inside `submit`, would nest one runner in the other without an end;
-    the nested one declines, and the runner that submitted it goes on by itself.
-    """
-
-    def __init__(self, again: bool) -> None:
-        self._runner = threading.get_ident() if again else None
-        self.done = False
-        self.declined = False
-
-    def is_nested(self) -> bool:
-        return not self.done and self._runner == threading.get_ident()
-
-
-def call(fn: Callable[..., object], *args: Any) -> None:
-    """Run a user's callback: its exception is logged with its traceback and harms nothing else (promise 6)."""
-    try:
-        fn(*args)
-    except Exception:
-        _log.exception("wssync: a callback raised: %r", fn)

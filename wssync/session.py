@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import functools
 import itertools
-import ssl
 import threading
-import types
 import weakref
-from typing import Callable, Dict, List, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Type, Union
 
 from .configuration import SessionConfiguration
 from .delegate import method_of
@@ -24,12 +22,18 @@ from .engine.gate import Gate
 from .engine.goodbye import remember_fork
 from .engine.opening import Plan
 from .errors import SessionInvalidated, TimedOut
-from .executors import Executor, SerialExecutor, Strand, call
 from .protocol.handshake import check_headers, check_protocols
 from .protocol.headers import HeadersLike
 from .protocol.http1 import Request
+from .strand import Preparable, Strand, call
 from .task import WebSocketTask
-from .transport.tls import make_context
+
+if TYPE_CHECKING:
+    import ssl
+    import types
+
+    from .executors import SerialExecutor
+    from .strand import Executor
 
 __all__ = ["Session", "connect"]
 
@@ -60,8 +64,10 @@ class Session:
         self.session_description: Optional[str] = None
         self._configuration = configuration or SessionConfiguration.default()
         self._delegate = delegate
-        self._own_executor = SerialExecutor() if executor is None else None
-        self._executor: Executor = executor if self._own_executor is None else self._own_executor  # type: ignore[assignment] # one of the two is there
+        self._own_executor: Optional[_OwnExecutor] = None
+        if executor is None:
+            executor = self._own_executor = _OwnExecutor()
+        self._executor = executor
         self._numbers = itertools.count(1)
         self._tls: Optional[ssl.SSLContext] = self._configuration.ssl_context
         self._shared = False
@@ -103,7 +109,7 @@ class Session:
     @property
     def executor(self) -> Executor:
         """Where the callbacks run."""
-        return self._executor
+        return self._executor if self._own_executor is None else self._own_executor.made
 
     @property
     def tasks(self) -> List[WebSocketTask]:
@@ -140,6 +146,8 @@ class Session:
         """One context for all tasks; on a connection's thread, because loading the roots takes milliseconds."""
         with self._tls_lock:
             if self._tls is None:
+                from .transport.tls import make_context
+
                 self._tls = make_context(
                     minimum=self._configuration.tls_minimum_supported_protocol_version,
                     maximum=self._configuration.tls_maximum_supported_protocol_version,
@@ -226,13 +234,61 @@ class Session:
         self.invalidate_and_cancel()
         for task in tasks:
             task._join()
-        if self._own_executor is not None and not self._shared and not self._own_executor.is_current():
+        own = self._own_executor
+        if own is not None and not self._shared and not own.is_current():
             wait_within(self._gone, None)
-            self._own_executor.join()
+            own.join()
 
     def __repr__(self) -> str:
         state = "invalid" if self._invalid else f"{len(self.tasks)} tasks"
         return f"<Session {self.session_description or ''} {state}>".replace("  ", " ")
+
+
+class _OwnExecutor(Preparable):
+    """The `SerialExecutor` that a session without an executor has, made when there is work for it in sight.
+
+    Who sends and receives in the calling thread never needs it. Any thread; there is no lock that a fork could leave
+    held: of two that are made at once, one stays.
+    """
+
+    def __init__(self) -> None:
+        self._made: Dict[str, SerialExecutor] = {}
+        self._retired = False
+
+    @property
+    def made(self) -> SerialExecutor:
+        """The executor itself."""
+        executor = self._made.get("executor")
+        if executor is None:
+            from .executors import SerialExecutor
+
+            executor = self._made.setdefault("executor", SerialExecutor())
+            if self._retired:
+                executor.retire()
+        return executor
+
+    def submit(self, fn: Callable[..., object], /, *args: Any) -> object:
+        """See `SerialExecutor.submit`."""
+        return self.made.submit(fn, *args)
+
+    def prepare(self) -> None:
+        """See `SerialExecutor.prepare`."""
+        self.made.prepare()
+
+    def retire(self) -> None:
+        """See `SerialExecutor.retire`; what has no thread yet needs none to end."""
+        self._retired = True
+        for executor in self._made.values():
+            executor.retire()
+
+    def is_current(self) -> bool:
+        """See `SerialExecutor.is_current`."""
+        return any(executor.is_current() for executor in self._made.values())
+
+    def join(self) -> None:
+        """See `SerialExecutor.join`."""
+        for executor in self._made.values():
+            executor.join()
 
 
 def _forget(session: weakref.ref[Session]) -> None:

@@ -6,7 +6,6 @@ a reason of its own to change, Apple's base class.
 
 from __future__ import annotations
 
-import datetime
 import enum
 import functools
 import threading
@@ -19,11 +18,13 @@ from .engine.loop import Engine
 from .engine.opening import Plan
 from .engine.state import Phase
 from .errors import WebSocketError
-from .metrics import Progress
 from .protocol.http1 import Request, Response
 
 if TYPE_CHECKING:
+    import datetime
     from typing import Protocol
+
+    from .metrics import Progress
 
     class Owner(Protocol):
         """What a task needs of its session."""
@@ -105,6 +106,8 @@ class SessionTask:
     @property
     def progress(self) -> Progress:
         """Bytes of messages in both directions, and another way to `cancel()`."""
+        from .metrics import Progress
+
         connection = self._connection
         return Progress(
             lambda: connection.outbox.sent + connection.received,
@@ -154,9 +157,8 @@ class SessionTask:
 
     @earliest_begin_date.setter
     def earliest_begin_date(self, date: Optional[datetime.datetime]) -> None:
-        given: object = date
-        if given is not None and not (isinstance(given, datetime.datetime) and given.tzinfo is not None):
-            raise ValueError(f"earliest_begin_date must be a datetime with a time zone, not {date!r}")
+        if date is not None:
+            _check_date(date)
         self._earliest_begin_date = date
 
     # -- what it does --------------------------------------------------------------------------------------------------
@@ -206,6 +208,13 @@ class SessionTask:
     def __repr__(self) -> str:
         url = self._plan.url
         return f"<{type(self).__name__} {self.task_identifier} {url} {self.state.name}>"
+
+
+def _check_date(date: object) -> None:
+    import datetime
+
+    if not (isinstance(date, datetime.datetime) and date.tzinfo is not None):
+        raise ValueError(f"earliest_begin_date must be a datetime with a time zone, not {date!r}")
 
 
 class _Listener:

@@ -20,8 +20,7 @@ abrupt: what was not sent or not read is dropped.
 from __future__ import annotations
 
 import threading
-import types
-from typing import Any, Callable, Iterator, Optional, Tuple, Type, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple, Type, TypeVar, Union, overload
 
 from .engine.completions import Completion, Handler, Message, Result, Waiter, wait_within
 from .engine.state import Phase
@@ -30,6 +29,9 @@ from .protocol.closing import CloseCode, encode_close
 from .protocol.frames import MAX_CONTROL_PAYLOAD, Opcode
 from .session_task import SessionTask
 from .transport.clock import Clock
+
+if TYPE_CHECKING:
+    import types
 
 __all__ = ["WebSocketTask"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import unittest
 from collections import deque
-from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple, Union
 
 from tests.clock import StillClock
 from tests.threads import Running as Running
@@ -27,13 +27,16 @@ from wssync.engine.opening import Plan
 from wssync.engine.outbox import Message as Outgoing
 from wssync.engine.state import Phase
 from wssync.errors import ConnectionClosed, WebSocketError
-from wssync.executors import Executor, QueueExecutor
+from wssync.executors import QueueExecutor
 from wssync.protocol.deflate import DeflateOptions
 from wssync.protocol.frames import Opcode, mask, read_header
 from wssync.protocol.handshake import ServerAccepted, answer
 from wssync.protocol.http1 import Request, parse_request_head
 from wssync.transport.stream import Address, Buffer, Stream
 from wssync.transport.waiting import Attempt, Waker, wait_for
+
+if TYPE_CHECKING:
+    from wssync.strand import Executor
 
 PATIENCE = 20.0
 """Seconds after which a test gives up on something that should come at once."""

@@ -10,7 +10,8 @@ from unittest import mock
 from wssync.engine import completions
 from wssync.engine.completions import Completion, Handler, Result, Waiter, wait_within
 from wssync.errors import Cancelled
-from wssync.executors import QueueExecutor, Strand
+from wssync.executors import QueueExecutor
+from wssync.strand import Strand
 
 from .support import PATIENCE, Running
 

@@ -7,7 +7,8 @@ from typing import List, Optional, Tuple
 
 from wssync.engine.completions import Completion, Waiter
 from wssync.engine.heartbeat import Heartbeat, Ping, Verdict
-from wssync.executors import QueueExecutor, Strand
+from wssync.executors import QueueExecutor
+from wssync.strand import Strand
 
 from .support import EPSILON
 

@@ -10,7 +10,8 @@ from unittest import mock
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
 from wssync.engine.inbox import Inbox
 from wssync.errors import Cancelled, ConnectionClosed
-from wssync.executors import QueueExecutor, Strand
+from wssync.executors import QueueExecutor
+from wssync.strand import Strand
 
 
 class InboxTestCase(unittest.TestCase):

@@ -11,11 +11,12 @@ from wssync.engine.completions import Completion, Handler, Waiter
 from wssync.engine.heartbeat import Ping
 from wssync.engine.outbox import JOIN, MOST_PONGS, Message, Outbox
 from wssync.errors import Cancelled, ConnectionClosed
-from wssync.executors import QueueExecutor, Strand
+from wssync.executors import QueueExecutor
 from wssync.protocol.closing import ClosingHandshake, ClosingState
 from wssync.protocol.deflate import Compressor, DeflateOptions, DeflateParameters, Inflater
 from wssync.protocol.encoder import PIECE, WHOLE, Encoder
 from wssync.protocol.frames import Opcode, Role, mask, read_header
+from wssync.strand import Strand
 from wssync.transport.waiting import Waker
 
 from ..clock import StillClock

@@ -48,7 +48,7 @@ class SurroundingsTests(unittest.TestCase):
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)
-        self.assertEqual(surroundings.current(), (before.clock, dial))
+        self.assertEqual(surroundings.current(), surroundings.Surroundings(before.clock, dial))
         second.__exit__(None, None, None)
         self.assertEqual(surroundings.current(), before)
 

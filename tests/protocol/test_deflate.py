@@ -20,8 +20,8 @@ from wssync.protocol.deflate import (
     accept,
     agree,
     offer,
-    parse_extensions,
 )
+from wssync.protocol.extensions import parse_extensions
 from wssync.protocol.frames import Role
 
 Options = Dict[str, Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..errors import SendQueueFull
-from ..executors import call
+from ..strand import call
 from .completions import Completion, Message, Result
 from .heartbeat import Ping
 from .outbox import Message as Outgoing

@@ -12,7 +12,7 @@ import threading
 from typing import Callable, Generic, Optional, TypeVar, Union
 
 from ..errors import WebSocketError
-from ..executors import Strand
+from ..strand import Strand
 
 __all__ = ["Completion", "Handler", "Message", "Result", "Waiter", "wait_within"]
 

@@ -22,8 +22,8 @@ import threading
 from typing import Any, Callable, Optional
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
-from ..executors import Strand
 from ..protocol.closing import CloseCode, close_code
+from ..strand import Strand
 from .calls import Calls
 from .roles import Role
 from .state import Phase

@@ -15,7 +15,7 @@ import itertools
 from collections import deque
 from typing import Deque, List, Optional
 
-from ..executors import Strand
+from ..strand import Strand
 from .completions import Completion
 
 __all__ = ["Heartbeat", "Ping", "Verdict"]

@@ -15,7 +15,7 @@ from collections import deque
 from typing import Callable, Deque, Optional, Tuple
 
 from ..errors import ConnectionClosed, WebSocketError
-from ..executors import Strand
+from ..strand import Strand
 from .completions import Completion, Message, Result
 
 __all__ = ["Inbox"]

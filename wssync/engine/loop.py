@@ -15,13 +15,12 @@ look at the facts. Whatever goes wrong in here ends the connection with that err
 
 from __future__ import annotations
 
-import datetime
 import itertools
-import logging
 import threading
-from typing import Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
 
 from ..errors import Cancelled, ConnectionClosed, ConnectionFailed, WebSocketError
+from ..logs import log
 from ..protocol.closing import CloseCode
 from ..protocol.deflate import Compressor, Inflater
 from ..protocol.encoder import Encoder
@@ -36,6 +35,9 @@ from .opening import Opened, Opening, Plan
 from .reader import Reader
 from .state import Phase
 
+if TYPE_CHECKING:
+    import datetime
+
 __all__ = ["Engine"]
 
 BUDGET = 1_048_576
@@ -49,7 +51,6 @@ LINGER = 1.0
 frame.
 """
 
-_log = logging.getLogger("wssync")
 _numbers = itertools.count(1)
 
 
@@ -92,7 +93,7 @@ class Engine:
         except WebSocketError as error:
             self._connection.end(error)
         except BaseException as error:
-            _log.exception("wssync: the engine of a connection failed")
+            log().exception("wssync: the engine of a connection failed")
             self._fail(error)
         finally:
             self._finish()
@@ -215,7 +216,7 @@ class Engine:
         self._was_paused = not reading
         if writing and connection.reading_paused and not self._warned:
             self._warned = True
-            _log.warning(
+            log().warning(
                 "a send waits because the peer reads nothing, while %d received messages wait here: "
                 "if the peer answers what it is sent, somebody must receive",
                 connection.inbox.unread,
@@ -353,7 +354,7 @@ def _guard(step: Callable[[], None]) -> None:
     try:
         step()
     except BaseException:
-        _log.exception("wssync: the end of a connection failed")
+        log().exception("wssync: the end of a connection failed")
 
 
 def _close(connection: Connection, stream: Stream) -> None:

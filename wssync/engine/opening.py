@@ -7,16 +7,12 @@ of it, however slowly the bytes trickle in, and a cancel ends it wherever it is.
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
 import os
-import ssl
-from dataclasses import dataclass
-from typing import Callable, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Sequence, Tuple
 
 from ..configuration import SessionConfiguration
 from ..errors import ConnectionClosed, HandshakeError, TimedOut, WebSocketError
-from ..protocol.bodies import BodyReader
+from ..frozen import Frozen, replace
 from ..protocol.handshake import Accepted, Upgrade, judge, make_upgrade
 from ..protocol.http1 import HeadReader, Request, Response, parse_response_head
 from ..protocol.urls import WebSocketURL, parse_url
@@ -25,6 +21,10 @@ from ..transport.stream import Stream
 from ..transport.waiting import Attempt, Waker
 from .gate import Gate
 from .surroundings import dial
+
+if TYPE_CHECKING:
+    import datetime
+    import ssl
 
 __all__ = ["Opened", "Opening", "Plan"]
 
@@ -38,8 +38,7 @@ BODY_PATIENCE = 5.0
 """Seconds for the body of a refusal. The verdict is known by then, so the user is not kept waiting for prose."""
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Frozen):
     """What is to be opened, and with what."""
 
     request: Request
@@ -47,7 +46,7 @@ class Plan:
     configuration: SessionConfiguration
     tls: Callable[[], ssl.SSLContext]
     gate: Gate
-    dial: Callable[..., Stream] = dial
+    dial: Callable[..., Stream] = staticmethod(dial)  # else it would be a method
 
     @property
     def url(self) -> WebSocketURL:
@@ -65,8 +64,7 @@ class Plan:
         return min((limit for limit in limits if limit is not None), default=None)
 
 
-@dataclass(frozen=True)
-class Opened:
+class Opened(Frozen):
     """An open connection, and what came behind the response head: the first frames (rule 47)."""
 
     stream: Stream
@@ -119,6 +117,8 @@ class Opening:
         """Honour `earliest_begin_date`: a moment of the calendar, waited for by the monotonic clock."""
         if begin is None:
             return
+        import datetime
+
         deadline = Deadline(self._clock, (begin - datetime.datetime.now(datetime.timezone.utc)).total_seconds())
         attempt = self._attempt(None)
         while not deadline.expired():
@@ -222,6 +222,8 @@ class Opening:
 
     def _with_body(self, response: Response, rest: bytes, stream: Stream, attempt: Attempt) -> Response:
         """The refusal with as much of its body as comes within its limits; that it breaks off is not another error."""
+        from ..protocol.bodies import BodyReader  # a connection that opens needs none
+
         reader = BodyReader(response)
         remaining = attempt.deadline.remaining()
         patience = self._attempt(BODY_PATIENCE if remaining is None else min(remaining, BODY_PATIENCE))
@@ -235,4 +237,4 @@ class Opening:
                 done = reader.feed(data)
         except (TimedOut, ConnectionClosed):
             pass
-        return dataclasses.replace(response, body=reader.body)
+        return replace(response, body=reader.body)

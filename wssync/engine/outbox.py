@@ -22,10 +22,10 @@ from collections import deque
 from typing import Callable, Deque, Iterator, List, Optional, Tuple, Union
 
 from ..errors import ConnectionClosed
-from ..executors import Strand
 from ..protocol.closing import ClosingHandshake
 from ..protocol.encoder import WHOLE, Encoder
 from ..protocol.frames import Opcode
+from ..strand import Strand
 from ..transport.stream import Stream
 from .completions import Completion
 from .heartbeat import Ping

@@ -12,8 +12,8 @@ import weakref
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
-from ..executors import Strand
 from ..protocol.closing import CloseCode, ClosingHandshake
+from ..strand import Strand
 from .heartbeat import Heartbeat
 from .inbox import Inbox
 from .outbox import Outbox
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from ..configuration import SessionConfiguration
-    from ..executors import Executor
     from ..protocol.http1 import Response
     from ..protocol.messages import Decoder
+    from ..strand import Executor
     from ..transport.clock import Clock
     from ..transport.stream import Address, Stream
     from ..transport.waiting import Waker

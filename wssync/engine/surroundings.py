@@ -7,10 +7,10 @@ made; the network is asked when it dials.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple
+from typing import Any, Callable, Dict, List
 
+from ..frozen import Frozen, replace
 from ..transport import dial as dialling
 from ..transport.clock import Clock
 from ..transport.stream import Stream
@@ -18,7 +18,7 @@ from ..transport.stream import Stream
 __all__ = ["Surroundings", "current", "dial", "replaced"]
 
 
-class Surroundings(NamedTuple):
+class Surroundings(Frozen):
     """`clock` keeps a connection's deadlines; `dial` is called like `wssync.transport.dial.dial`."""
 
     clock: Clock
@@ -41,22 +41,30 @@ def dial(*arguments: Any, **keywords: Any) -> Stream:
     return _current.dial(*arguments, **keywords)
 
 
-@contextlib.contextmanager
-def replaced(**changes: Any) -> Iterator[None]:
-    """Put these `changes` in the place of what is there, until the end of the block. Any thread.
+def replaced(**changes: Any) -> Layer:
+    """Put these `changes` in the place of what is there, until the end of the `with` block. Any thread.
 
     Blocks may overlap as they like; of those that replace the same thing, the one that began last counts. TypeError
     or ValueError for a name that is none of the surroundings'.
     """
-    _REAL._replace(**changes)
-    with _lock:
-        _layers.append(changes)
-        _pile_up()
-    try:
-        yield
-    finally:
+    replace(_REAL, **changes)
+    return Layer(changes)
+
+
+class Layer:
+    """The `with` block of `replaced`."""
+
+    def __init__(self, changes: Dict[str, Any]) -> None:
+        self._changes = changes
+
+    def __enter__(self) -> None:
         with _lock:
-            _layers[:] = [layer for layer in _layers if layer is not changes]
+            _layers.append(self._changes)
+            _pile_up()
+
+    def __exit__(self, *_: object) -> None:
+        with _lock:
+            _layers[:] = [layer for layer in _layers if layer is not self._changes]
             _pile_up()
 
 
@@ -64,5 +72,5 @@ def _pile_up() -> None:
     global _current
     found = _REAL
     for layer in _layers:
-        found = found._replace(**layer)
+        found = replace(found, **layer)
     _current = found

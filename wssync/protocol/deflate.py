@@ -16,25 +16,26 @@ wrong text.
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 from wssync.errors import MessageTooBig, ProtocolError
-from wssync.protocol.extensions import Extension, Parameter, parse_extensions
+from wssync.frozen import Frozen
 from wssync.protocol.frames import Role
+
+if TYPE_CHECKING:
+    import zlib
+
+    from wssync.protocol.extensions import Extension, Parameter
 
 __all__ = [
     "Compressor",
     "DeflateOptions",
     "DeflateParameters",
     "EXTENSION",
-    "Extension",
     "Inflater",
     "accept",
     "agree",
     "offer",
-    "parse_extensions",
 ]
 
 EXTENSION = "permessage-deflate"
@@ -49,8 +50,7 @@ _FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 _WINDOWS = {str(bits): bits for bits in range(8, _LARGEST_WINDOW + 1)}
 
 
-@dataclass(frozen=True)
-class DeflateOptions:
+class DeflateOptions(Frozen):
     """What to ask for and how to compress; a frozen value.
 
     `client_max_window_bits` and `server_max_window_bits` bound the windows (8 to 15, the base-two logarithm of bytes).
@@ -74,18 +74,18 @@ class DeflateOptions:
     mem_level: int = 5
     threshold: int = 64
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         for name in ("client_max_window_bits", "server_max_window_bits"):
             if getattr(self, name) is not None:
-                self._check(name, 8, _LARGEST_WINDOW)
-        self._check("level", -1, 9)
-        self._check("mem_level", 1, 9)
-        self._check("threshold", 0, None)
+                self._check_range(name, 8, _LARGEST_WINDOW)
+        self._check_range("level", -1, 9)
+        self._check_range("mem_level", 1, 9)
+        self._check_range("threshold", 0, None)
         for name in _FLAGS:
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} is a bool, not {type(getattr(self, name)).__name__}")
 
-    def _check(self, name: str, lowest: int, highest: Optional[int]) -> None:
+    def _check_range(self, name: str, lowest: int, highest: Optional[int]) -> None:
         value = getattr(self, name)
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{name} is an int, not {type(value).__name__}")
@@ -93,8 +93,7 @@ class DeflateOptions:
             raise ValueError(f"{name} must be {lowest} " + ("or more" if highest is None else f"to {highest}"))
 
 
-@dataclass(frozen=True)
-class DeflateParameters:
+class DeflateParameters(Frozen):
     """What both sides have agreed on (RFC 7692 section 7.1)."""
 
     server_no_context_takeover: bool = False
@@ -229,6 +228,9 @@ class Compressor:
     """
 
     def __init__(self, parameters: DeflateParameters, role: Role, options: DeflateOptions) -> None:
+        import zlib  # here, because most connections are not compressed
+
+        self._zlib = zlib
         self._bits = parameters.window_bits(role)
         self._forgets = parameters.forgets(role)
         self._options = options
@@ -239,7 +241,7 @@ class Compressor:
         if len(payload) < self._options.threshold or self._bits == _UNSUPPORTED_WINDOW:
             return None
         stream = self._stream or self._make_stream()
-        data = stream.compress(payload) + stream.flush(zlib.Z_SYNC_FLUSH)
+        data = stream.compress(payload) + stream.flush(self._zlib.Z_SYNC_FLUSH)
         if not self._forgets:
             self._stream = stream
         elif len(data) - len(_TAIL) >= len(payload):
@@ -248,7 +250,7 @@ class Compressor:
 
     def _make_stream(self) -> zlib._Compress:
         options = self._options
-        return zlib.compressobj(options.level, zlib.DEFLATED, -self._bits, options.mem_level)
+        return self._zlib.compressobj(options.level, self._zlib.DEFLATED, -self._bits, options.mem_level)
 
 
 class Inflater:
@@ -259,6 +261,9 @@ class Inflater:
     """
 
     def __init__(self, parameters: DeflateParameters, role: Role) -> None:
+        import zlib
+
+        self._zlib = zlib
         self._bits = parameters.window_bits(role.peer)
         self._forgets = parameters.forgets(role.peer)
         self._stream: Optional[zlib._Decompress] = None  # None: at the start of a stream, nothing read yet
@@ -282,7 +287,7 @@ class Inflater:
         room = 0 if limit is None else limit + 1 - self._size  # zlib reads 0 as "no bound"; it is never below 1 here
         try:
             made = self._inflate(data, room)
-        except zlib.error as exc:
+        except self._zlib.error as exc:
             raise ProtocolError(f"a compressed message is damaged: {exc} (RFC 7692 section 7.2.2)", code=1007) from exc
         self._size += len(made)
         if limit is not None and self._size > limit:
@@ -309,7 +314,7 @@ class Inflater:
             return b""
         self._is_fed = True
         if self._stream is None:
-            self._stream = zlib.decompressobj(-self._bits)
+            self._stream = self._zlib.decompressobj(-self._bits)
         made = self._stream.decompress(data, room)
         return self._go_on(self._stream, made, room) if self._stream.eof else made
 
@@ -320,7 +325,7 @@ class Inflater:
         self._stream = None
         position = 0
         while position < len(rest) and (not room or total < room):
-            self._stream = stream = self._stream or zlib.decompressobj(-self._bits)
+            self._stream = stream = self._stream or self._zlib.decompressobj(-self._bits)
             piece = rest[position : position + _STEP]
             made = stream.decompress(piece, room and room - total)
             parts.append(made)

@@ -10,13 +10,11 @@ The server's half, `answer`, is the same rules read from section 4.2. It exists 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
 import re
-from dataclasses import dataclass
+from binascii import b2a_base64
 from typing import List, Optional, Sequence, Tuple, Union
 
+from wssync.frozen import Frozen
 from wssync.protocol.deflate import (
     EXTENSION,
     DeflateOptions,
@@ -24,11 +22,15 @@ from wssync.protocol.deflate import (
     accept,
     agree,
     offer,
-    parse_extensions,
 )
 from wssync.protocol.headers import Headers, HeadersLike, is_token, printable, split_list
 from wssync.protocol.http1 import RequestHead, Response, format_request, format_response
 from wssync.protocol.urls import WebSocketURL
+
+try:
+    from _sha1 import sha1  # type: ignore[import-not-found] # `hashlib` would load OpenSSL for sixty bytes
+except ImportError:  # pragma: no cover - another Python than CPython
+    from hashlib import sha1
 
 __all__ = [
     "Accepted",
@@ -48,7 +50,7 @@ __all__ = [
 _VERSION = "13"
 _NONCE_LENGTH = 16
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_KEY = re.compile(r"[A-Za-z0-9+/]{22}==")
+_KEY = r"[A-Za-z0-9+/]{22}=="
 _BAD_SERVER_RESPONSE = -1011
 # A server's answer can name things of 8 KiB; a reason is for a line in a log.
 _MAX_REASON = 300
@@ -68,8 +70,7 @@ _FORBIDDEN = (
 )
 
 
-@dataclass(frozen=True, repr=False)
-class Upgrade:
+class Upgrade(Frozen):
     """A request to upgrade, ready to be sent, with what its answer has to be judged by.
 
     `fields` are all header fields in order, `protocols` the subprotocols they offer, `key` the Sec-WebSocket-Key,
@@ -90,8 +91,7 @@ class Upgrade:
         return f"Upgrade({str(self.url)!r}, {Headers(self.fields)!r})"
 
 
-@dataclass(frozen=True)
-class Accepted:
+class Accepted(Frozen):
     """The connection is open: its subprotocol, the parameters of compression, the extensions as the response has them.
 
     `protocol` and `deflate` are None, `extensions` empty, where nothing was agreed.
@@ -102,8 +102,7 @@ class Accepted:
     extensions: Tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Refused:
+class Refused(Frozen):
     """The connection has failed; `reason` is a sentence for people, `url_error_code` Foundation's number for it."""
 
     reason: str
@@ -114,8 +113,7 @@ Verdict = Union[Accepted, Refused]
 """What `judge` comes to."""
 
 
-@dataclass(frozen=True)
-class ServerAccepted:
+class ServerAccepted(Frozen):
     """A server takes the connection: what was agreed, and the response to send."""
 
     protocol: Optional[str]
@@ -123,8 +121,7 @@ class ServerAccepted:
     response: bytes
 
 
-@dataclass(frozen=True)
-class ServerRefused:
+class ServerRefused(Frozen):
     """A server refuses the connection: the response to send before closing it, and why."""
 
     response: bytes
@@ -184,7 +181,7 @@ def make_upgrade(
     overruled = additional.without(*headers, *(["Sec-WebSocket-Protocol"] if checked else []))
     extra = Headers(headers.fields + overruled.fields)
     check_headers(extra, checked)
-    key = base64.b64encode(nonce).decode("ascii")
+    key = b2a_base64(nonce, newline=False).decode("ascii")
     fields = [
         ("Host", url.host_header),
         ("Upgrade", "websocket"),
@@ -201,7 +198,8 @@ def make_upgrade(
 
 def accept_value(key: str) -> str:
     """The Sec-WebSocket-Accept that answers a Sec-WebSocket-Key (RFC 6455 section 4.2.2, item 5.4)."""
-    return base64.b64encode(hashlib.sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()).decode("ascii")
+    digest = sha1(key.encode("latin-1") + _GUID, usedforsecurity=False).digest()
+    return b2a_base64(digest, newline=False).decode("ascii")
 
 
 def judge(upgrade: Upgrade, response: Response) -> Verdict:
@@ -237,7 +235,7 @@ def _check_switch(headers: Headers) -> None:
 
 def _check_accept(headers: Headers, key: str) -> None:
     given = _single(headers, "Sec-WebSocket-Accept")
-    if not hmac.compare_digest(given.encode("latin-1"), accept_value(key).encode("ascii")):
+    if given != accept_value(key):
         raise ValueError("Sec-WebSocket-Accept does not answer our key (RFC 6455 section 4.1)")
 
 
@@ -246,6 +244,8 @@ def _judge_extensions(
 ) -> Tuple[Optional[DeflateParameters], Tuple[str, ...]]:
     if "Sec-WebSocket-Extensions" not in headers:
         return None, ()
+    from wssync.protocol.extensions import parse_extensions
+
     extensions = parse_extensions(headers["Sec-WebSocket-Extensions"])
     for name, _ in extensions:
         if name != EXTENSION or options is None:
@@ -311,6 +311,8 @@ def answer(
     `protocols` are those the server speaks: the client's first one among them is chosen. `deflate` allows compression.
     `headers` are added to the response. Never raises because of the client; ValueError or TypeError for bad arguments.
     """
+    from wssync.protocol.extensions import parse_extensions
+
     spoken = check_protocols(protocols)
     extra = Headers(headers)
     try:
@@ -351,7 +353,7 @@ def _check_request(request: RequestHead) -> None:
 
 def _request_key(headers: Headers) -> str:
     key = _single(headers, "Sec-WebSocket-Key")
-    if _KEY.fullmatch(key) is None:
+    if re.fullmatch(_KEY, key) is None:
         raise ValueError("Sec-WebSocket-Key is not 16 bytes in base64")
     return key
 

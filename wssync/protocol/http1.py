@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
 from typing import Iterable, List, NoReturn, Optional, Tuple, Union
 
 from wssync.errors import HandshakeError
+from wssync.frozen import Frozen
 from wssync.protocol.headers import Headers, HeadersLike, is_token, printable
 from wssync.protocol.urls import mask_userinfo, parse_url
 
@@ -36,9 +36,10 @@ _CANNOT_PARSE_RESPONSE = -1017
 
 # RFC 9112 section 4 demands the blank before an empty reason, which servers forget.
 _STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
-_REQUEST_LINE = re.compile(rb"([^ ]+) ([\x21-\x7e]+) HTTP/(1\.[01])")
 _TARGET = re.compile(r"[\x21-\x7e]+")
-_REASON = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+# A server's, compiled when there is one.
+_REQUEST_LINE = rb"([^ ]+) ([\x21-\x7e]+) HTTP/(1\.[01])"
+_REASON = r"[\t\x20-\x7e\x80-\xff]*"
 
 
 class _Keep:
@@ -48,8 +49,7 @@ class _Keep:
 _KEEP = _Keep()
 
 
-@dataclass(frozen=True, init=False, repr=False)
-class Request:
+class Request(Frozen):
     """What to open, and how: a frozen value.
 
     `url` is checked by `parse_url` (InvalidURL, TypeError), `headers` become `Headers` (ValueError, TypeError), and
@@ -63,9 +63,7 @@ class Request:
     def __init__(self, url: str, *, headers: HeadersLike = None, timeout_interval: Optional[float] = None) -> None:
         parse_url(url)
         _check_interval(timeout_interval)
-        object.__setattr__(self, "url", url)
-        object.__setattr__(self, "headers", Headers(headers))
-        object.__setattr__(self, "timeout_interval", timeout_interval)
+        super().__init__(url, Headers(headers), timeout_interval)
 
     def replace(
         self,
@@ -88,8 +86,7 @@ class Request:
         )
 
 
-@dataclass(frozen=True, repr=False)
-class Response:
+class Response(Frozen):
     """What a server answered: `status_code`, `reason`, `headers`, and of a refusal the first part of its `body`.
 
     `url` is the one that was asked for, `http_version` "1.1" or "1.0".
@@ -107,13 +104,12 @@ class Response:
         return f"<Response {status} from {mask_userinfo(self.url)}>"
 
 
-@dataclass(frozen=True)
-class RequestHead:
+class RequestHead(Frozen):
     """What a client asked: the server half of `Response`."""
 
     method: str
     target: str
-    headers: Headers = field(default_factory=Headers)
+    headers: Headers = Headers()
     http_version: str = "1.1"
 
     @property
@@ -233,7 +229,7 @@ def parse_request_head(head: bytes) -> RequestHead:
     Raises HandshakeError (-1017) for anything but strict HTTP/1.1 or HTTP/1.0.
     """
     lines = head.split(b"\r\n")
-    found = _REQUEST_LINE.fullmatch(lines[0])
+    found = re.fullmatch(_REQUEST_LINE, lines[0])
     if found is None or not is_token(found[1].decode("latin-1")):
         _refuse(f"no HTTP/1.1 request line: {printable(lines[0].decode('latin-1'))!r}")
     method, target, version = (part.decode("ascii") for part in found.groups())
@@ -253,7 +249,7 @@ def format_response(status: int, reason: str, fields: HeadersLike, body: bytes =
     """Write a response; `fields` are all of its fields, Content-Length included. Raises ValueError or TypeError."""
     if not 100 <= status <= 999:
         raise ValueError(f"{status!r} is no HTTP status")
-    if _REASON.fullmatch(reason) is None:
+    if re.fullmatch(_REASON, reason) is None:
         raise ValueError("the reason has a character that no reason may have")
     return _format_head(f"HTTP/1.1 {status:d} {reason}", fields) + body
 

@@ -15,15 +15,11 @@ IPv6 addresses, and spaces and non-ASCII in the path, which become percent-encod
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from dataclasses import dataclass
 from typing import List, NoReturn, Optional, Tuple
-from urllib.parse import quote, unquote_to_bytes
-
-import idna
 
 from wssync.errors import InvalidURL
+from wssync.frozen import Frozen
 
 __all__ = ["WebSocketURL", "mask_userinfo", "parse_url"]
 
@@ -33,19 +29,19 @@ _UNSUPPORTED_URL = -1002
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
 _AUTHORITY = re.compile(r"[^/?]*")
-_SCHEME_AND_SLASHES = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_USERINFO = re.compile(rf"({_SCHEME_AND_SLASHES.pattern})[^/?#]*@")
+# These are compiled by the URL that needs them, if there ever is one.
+_SCHEME_AND_SLASHES = r"[A-Za-z][A-Za-z0-9+.-]*://"
+_USERINFO = rf"({_SCHEME_AND_SLASHES})[^/?#]*@"
 # Lone surrogates are no characters (they cannot be encoded); the rest are the C0 and C1 controls and DEL.
-_NO_TEXT = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_NO_TEXT = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
+_BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
+# The four characters that UTS 46 takes for a dot.
+_DOTS = "[.\u3002\uff0e\uff61]"
 # Everything but RFC 3986's pchar, "/" and "?": to be escaped, as is a "%" that begins no escape.
 _TO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]+")
-# The four characters that UTS 46 takes for a dot.
-_DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _HOST_NAME = re.compile(r"[a-z0-9_.-]+")
+_OCTETS = frozenset(map(str, range(256)))
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 # RFC 1035 section 2.3.4: 255 octets on the wire are 253 characters in writing.
 _MAX_NAME = 253
 _MAX_LABEL = 63
@@ -53,8 +49,7 @@ _MAX_LABEL = 63
 _MAX_SHOWN = 200
 
 
-@dataclass(frozen=True)
-class WebSocketURL:
+class WebSocketURL(Frozen):
     """A checked and normalized URL, as `parse_url` returns it; two spellings of one URL compare equal.
 
     `scheme` is "ws" or "wss"; `host` lower-case ASCII (A-labels) or an IP address without brackets; `port` is always
@@ -77,7 +72,7 @@ class WebSocketURL:
     @property
     def is_ip_address(self) -> bool:
         """Whether the host is an IPv4 or IPv6 address rather than a name."""
-        return ":" in self.host or _IPV4.fullmatch(self.host) is not None
+        return ":" in self.host or _is_ipv4(self.host)
 
     @property
     def host_header(self) -> str:
@@ -120,15 +115,15 @@ def parse_url(text: str) -> WebSocketURL:
 
 def mask_userinfo(text: str) -> str:
     """The URL `text` with `***` in place of its userinfo, for a `repr()`."""
-    found = _USERINFO.match(text)
+    found = re.match(_USERINFO, text)
     return f"{found[1]}***@{text[found.end() :]}" if found else text
 
 
 def _refuse(text: str, why: str, code: int, cause: Optional[BaseException] = None) -> NoReturn:
     """Raise InvalidURL without the userinfo, which in a URL that cannot be read is anything before the last "@"."""
-    start = _SCHEME_AND_SLASHES.match(text)
+    start = re.match(_SCHEME_AND_SLASHES, text)
     bare = (start[0] if start and "@" in text else "") + text.rpartition("@")[2]
-    bare = _NO_TEXT.sub(lambda found: repr(found[0])[1:-1], bare)
+    bare = re.sub(_NO_TEXT, lambda found: repr(found[0])[1:-1], bare)
     shown = bare if len(bare) <= _MAX_SHOWN else bare[:_MAX_SHOWN] + "..."
     raise InvalidURL(f"{why}: {shown!r}", url=shown, url_error_code=code) from cause
 
@@ -136,7 +131,7 @@ def _refuse(text: str, why: str, code: int, cause: Optional[BaseException] = Non
 def _check_text(text: str) -> None:
     if text != text.strip():
         raise ValueError("a URL has no whitespace around it")
-    if _NO_TEXT.search(text):
+    if not (text.isascii() and text.isprintable()) and re.search(_NO_TEXT, text):
         raise ValueError("a URL has no control characters and no lone surrogates")
     if "\\" in text:
         raise ValueError("a URL has no backslashes")
@@ -177,16 +172,18 @@ def _parse_rest(scheme: str, text: str) -> WebSocketURL:
 def _parse_userinfo(text: str) -> Tuple[Optional[str], Optional[str]]:
     if "@" in text:
         raise ValueError("an @ in a user name or password is written %40")
-    if _BAD_ESCAPE.search(text):
+    if re.search(_BAD_ESCAPE, text):
         raise ValueError("a % in a user name or password is written %25")
     user, colon, password = (_unescape(part) for part in text.partition(":"))
     return (user if text else None), (password if colon else None)
 
 
 def _unescape(text: str) -> str:
+    from urllib.parse import unquote_to_bytes  # few URLs need it, or any of the other modules that are loaded late
+
     # surrogateescape, because a UnicodeDecodeError would carry the password along.
     decoded = unquote_to_bytes(text).decode("utf-8", "surrogateescape")
-    if _NO_TEXT.search(decoded):
+    if re.search(_NO_TEXT, decoded):
         raise ValueError("an escape in the user name or password is no UTF-8 text")
     return decoded
 
@@ -218,16 +215,24 @@ def _parse_host(text: str) -> str:
         raise ValueError("a host has no % in it, and an address no zone id")
     if text.startswith("["):
         return _parse_ipv6(text[1:-1])
-    _check_lengths(_DOTS.split(text))
+    _check_lengths(text.split(".") if text.isascii() else re.split(_DOTS, text))
     host = (text if text.isascii() else _to_ascii(text)).lower()
     if _HOST_NAME.fullmatch(host) is None:
         raise ValueError("the host has a character that no host name has")
-    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _IPV4.fullmatch(host):
+    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _is_ipv4(host):
         raise ValueError("the host looks like an IPv4 address and is none")
     return host
 
 
+def _is_ipv4(host: str) -> bool:
+    """Four decimal numbers up to 255, none with a zero before it."""
+    octets = host.split(".")
+    return len(octets) == 4 and all(octet in _OCTETS for octet in octets)
+
+
 def _parse_ipv6(text: str) -> str:
+    import ipaddress
+
     try:
         address = ipaddress.IPv6Address(text)
     except ValueError:
@@ -240,6 +245,8 @@ def _parse_ipv6(text: str) -> str:
 
 
 def _to_ascii(text: str) -> str:
+    import idna
+
     try:
         return idna.encode(text, uts46=True).decode("ascii")
     except UnicodeError as error:
@@ -259,5 +266,11 @@ def _check_lengths(labels: List[str]) -> None:
 
 def _parse_target(text: str) -> str:
     """Path and query as they go out: "/" for an empty path, no "?" before an empty query (RFC 6455 section 3)."""
-    path, _, query = _TO_ESCAPE.sub(lambda found: quote(found[0], safe=""), text).partition("?")
+    path, _, query = (_escape(text) if _TO_ESCAPE.search(text) else text).partition("?")
     return (path or "/") + (f"?{query}" if query else "")
+
+
+def _escape(text: str) -> str:
+    from urllib.parse import quote
+
+    return _TO_ESCAPE.sub(lambda found: quote(found[0], safe=""), text)

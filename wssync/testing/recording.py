@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Set
 
 from ..errors import Cancelled, ConnectionClosed, ConnectionFailed, HandshakeError, WebSocketError
 from ..protocol.bodies import BodyReader
-from ..protocol.deflate import EXTENSION, DeflateOptions, DeflateParameters, Inflater, agree, parse_extensions
+from ..protocol.deflate import EXTENSION, DeflateOptions, DeflateParameters, Inflater, agree
+from ..protocol.extensions import parse_extensions
 from ..protocol.frames import Role, read_header
 from ..protocol.handshake import accept_value
 from ..protocol.headers import Headers

@@ -16,10 +16,9 @@ import errno
 import itertools
 import os
 import socket
-import ssl
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ..errors import (
     ConnectionClosed,
@@ -29,11 +28,13 @@ from ..errors import (
     TimedOut,
     WebSocketError,
 )
+from ..frozen import Frozen
 from .stream import Stream, TCPStream
-from .tls import translate_tls_error
-from .tls_stream import TLSStream
 
 if TYPE_CHECKING:
+    import ssl
+
+    from .tls_stream import TLSStream
     from .waiting import Attempt, Waker
 
 __all__ = ["dial", "start_tls"]
@@ -47,7 +48,7 @@ _URL_ERROR_CODES = {errno.ENETUNREACH: -1009, errno.ENETDOWN: -1009, errno.ETIME
 _serial = itertools.count(1)
 
 
-class _Target(NamedTuple):
+class _Target(Frozen):
     """One address as `socket.connect` wants it."""
 
     family: int
@@ -58,7 +59,9 @@ class _Target(NamedTuple):
         return f"[{host}]:{port}" if self.family == socket.AF_INET6 else f"{host}:{port}"
 
 
-class _Failure(NamedTuple):
+class _Failure(Frozen):
+    """An address that could not be connected to, and why."""
+
     target: _Target
     error: OSError
 
@@ -97,6 +100,9 @@ def start_tls(
     `server_hostname` is always the name of the server that is meant, not of a proxy. Errors and `url` as with `dial`;
     the stream is closed then.
     """
+    from .tls import translate_tls_error  # here, because `ssl` and the roots take as long to load as all the rest
+    from .tls_stream import TLSStream
+
     try:
         # The absolute form of a name, with its dot, is in no certificate and not allowed in SNI (RFC 6066 section 3).
         secure = TLSStream(stream, context, server_hostname.rstrip("."))

@@ -17,12 +17,12 @@ import select
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, AbstractSet, Callable, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
+from typing import TYPE_CHECKING, AbstractSet, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from ..errors import TimedOut
 
 if TYPE_CHECKING:
-    from typing import Protocol
+    from typing import Protocol, TypeVar
 
     from .clock import Deadline
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
         def wait(self, read: bool, write: bool, timeout: Optional[float]) -> Tuple[bool, bool]: ...
 
+    T = TypeVar("T", bound=HasFileno)
+    U = TypeVar("U")
+
 
 __all__ = ["Attempt", "Waker", "Watch", "wait_for"]
-
-T = TypeVar("T", bound="HasFileno")
-U = TypeVar("U")
 
 _POLLIN, _POLLOUT, _POLLERR, _POLLHUP, _POLLNVAL = (
     getattr(select, name, 0) for name in ("POLLIN", "POLLOUT", "POLLERR", "POLLHUP", "POLLNVAL")

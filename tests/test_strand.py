@@ -1,0 +1,339 @@
+"""The strand, which keeps the callbacks of one task in order."""
+
+from __future__ import annotations
+
+import threading
+import unittest
+import unittest.mock
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, List
+
+from tests.tasks import PATIENCE, Box, InlineExecutor, RefusingExecutor
+from wssync.executors import QueueExecutor, SerialExecutor
+from wssync.strand import Preparable, Strand, call
+
+
+class Deferring:
+    """Keeps the runners of a strand until the test runs them."""
+
+    def __init__(self) -> None:
+        self.runners: List[Callable[[], object]] = []
+
+    def submit(self, fn: Callable[..., object], /, *args: Any) -> None:
+        """Keep it."""
+        self.runners.append(lambda: fn(*args))
+
+    def run(self) -> int:
+        """Run what there is now."""
+        runners, self.runners = self.runners, []
+        for runner in runners:
+            runner()
+        return len(runners)
+
+
+class StrandTests(unittest.TestCase):
+    def test_an_expected_callback_has_its_thread(self) -> None:
+        """That of a session's own executor is started, once; a user's executor is the user's affair."""
+        executor = SerialExecutor()
+        strand = Strand(executor, Box())
+        self.assertIsInstance(executor, Preparable)
+        with unittest.mock.patch.object(executor, "prepare") as prepare:
+            strand.expect()
+            strand.expect()
+        prepare.assert_called_once_with()
+        Strand(RefusingExecutor(), Box()).expect()
+
+    def test_one_submit_serves_what_was_put(self) -> None:
+        """Nothing runs before `kick`; a second kick submits nothing while a runner is under way."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        strand.kick()
+        for number in range(3):
+            strand.put(box, number)
+        self.assertEqual(executor.runners, [])
+        strand.kick()
+        strand.kick()
+        self.assertEqual((len(executor.runners), box.values), (1, []))
+        executor.run()
+        self.assertEqual((box.values, executor.runners), ([0, 1, 2], []))
+        strand.put(box, 3)
+        strand.kick()
+        executor.run()
+        self.assertEqual(box.values, [0, 1, 2, 3])
+
+    def test_what_is_put_while_it_runs(self) -> None:
+        """The runner takes it too, kicked or not yet."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+
+        def more() -> None:
+            strand.put(box, "more")
+            strand.kick()
+
+        strand.put(more)
+        strand.kick()
+        self.assertEqual(executor.run(), 1)
+        self.assertEqual((box.values, executor.runners), (["more"], []))
+
+    def test_a_flood_gives_the_executor_back(self) -> None:
+        """After 256 callbacks the rest waits for another submit, in order, and nobody else comes between."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        for number in range(600):
+            strand.put(box, number)
+        with unittest.mock.patch.object(strand, "BATCH_SECONDS", 1000.0):
+            strand.kick()
+            counts = []
+            while executor.run():
+                counts.append(len(box.values))
+                strand.kick()
+        self.assertEqual(counts, [256, 512, 600])
+        self.assertEqual(box.values, list(range(600)))
+
+    def test_slow_callbacks_give_it_back_too(self) -> None:
+        """After 5 ms."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        for number in range(3):
+            strand.put(box, number)
+        with unittest.mock.patch("time.monotonic", side_effect=iter(range(100))):
+            strand.kick()
+            self.assertEqual(executor.run(), 1)
+            self.assertEqual((box.values, len(executor.runners)), ([], 1))
+        executor.run()
+        self.assertEqual(box.values, [0, 1, 2])
+
+    def test_an_inline_executor_does_not_nest(self) -> None:
+        """A flood of thousands through an executor that runs at once: one runner, no recursion."""
+        box = Box()
+        strand = Strand(InlineExecutor(), box)
+        for number in range(3000):
+            strand.put(box, number)
+        strand.kick()
+        self.assertEqual(box.values, list(range(3000)))
+
+    def test_nor_does_it_nest_when_every_callback_is_a_batch(self) -> None:
+        """The runner that gives the executor back is the one that goes on."""
+        box = Box()
+        strand = Strand(InlineExecutor(), box)
+        for number in range(3000):
+            strand.put(box, number)
+        with unittest.mock.patch.object(strand, "BATCH", 1):
+            strand.kick()
+        self.assertEqual(box.values, list(range(3000)))
+
+    def test_what_the_final_function_puts(self) -> None:
+        """Whoever lets go looks at the entries again: nothing is left behind."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+
+        def final() -> None:
+            strand.put(box, "more")
+            strand.kick()  # nothing: the caller of this very function is at it
+
+        strand.finish(final)
+        self.assertEqual(executor.run(), 1)
+        self.assertEqual(box.values, ["more"])
+
+    def test_exceptions_of_callbacks_are_logged(self) -> None:
+        """Promise 6, rule 178: with the traceback, and the next ones run."""
+        box = Box()
+        strand = Strand(InlineExecutor(), box)
+        strand.put(lambda: 1 // 0)
+        strand.put(box, "next")
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.kick()
+        self.assertIn("ZeroDivisionError", logs.output[0])
+        self.assertEqual(box.values, ["next"])
+
+    def test_a_system_exit_passes(self) -> None:
+        """It is the callback's own, but the next ones run all the same."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        strand.put(exit)
+        strand.put(box, "next")
+        strand.kick()
+        with self.assertRaises(SystemExit):
+            executor.run()
+        executor.run()
+        self.assertEqual(box.values, ["next"])
+
+    def test_finish_at_once(self) -> None:
+        """With nothing outstanding the final function is called here and now, once."""
+        box = Box()
+        strand = Strand(Deferring(), box)
+        strand.finish(lambda: box("final"))
+        strand.kick()
+        self.assertEqual(box.values, ["final"])
+
+    def test_finish_after_what_was_put(self) -> None:
+        """Everything put so far runs first; what is put later still runs."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        strand.put(box, 1)
+        strand.kick()
+        strand.finish(lambda: box("final"))
+        self.assertEqual(box.values, [])
+        executor.run()
+        self.assertEqual(box.values, [1, "final"])
+        strand.put(box, 2)
+        strand.kick()
+        executor.run()
+        self.assertEqual(box.values, [1, "final", 2])
+
+    def test_entries_that_come_while_it_concludes(self) -> None:
+        """They run before the final function."""
+        executor, box = Deferring(), Box()
+        strand = Strand(executor, box)
+        strand.put(box, 1)
+        strand.kick()
+        run_batch = strand._run_batch
+
+        def late() -> bool:
+            more = run_batch()
+            if len(box.values) == 1:
+                strand.put(box, 2)
+                strand.finish(lambda: box("final"))
+            return more
+
+        with unittest.mock.patch.object(strand, "_run_batch", late):
+            while executor.run():
+                pass
+        self.assertEqual(box.values, [1, 2, "final"])
+
+    def test_a_refusal(self) -> None:
+        """`refused` hears of it once; what is lost is logged once, with its number, when the task has ended."""
+        box = Box()
+        executor = RefusingExecutor(1)
+        strand = Strand(executor, box)
+        strand.put(box, "fine")
+        strand.kick()
+        for number in range(5):
+            strand.put(box, number)
+            strand.kick()
+        self.assertEqual(box.values[0], "fine")
+        self.assertIsInstance(box.values[1], RuntimeError)
+        self.assertEqual((len(box.values), executor.refused), (2, 1))
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.finish(lambda: box("final"))
+        self.assertEqual(len(logs.records), 1)
+        self.assertIn("5 callbacks could not be delivered", logs.output[0])
+        self.assertEqual(box.values[2:], ["final"])
+
+    def test_nothing_is_taken_after_a_refusal_and_the_end(self) -> None:
+        """Later callbacks are counted too, though nobody is told again."""
+        box = Box()
+        strand = Strand(RefusingExecutor(), box)
+        strand.put(box, 1)
+        with self.assertLogs("wssync", "ERROR"):
+            strand.kick()
+            strand.finish(lambda: box("final"))
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.put(box, 2)
+            strand.kick()
+        self.assertIn("1 callbacks", logs.output[0])
+        self.assertEqual(box.values[1:], ["final"])
+
+    def test_a_refusal_in_the_middle_of_a_flood(self) -> None:
+        """The rest of a batch can be refused too."""
+        box = Box()
+        executor = QueueExecutor()
+        strand = Strand(executor, box)
+        for number in range(300):
+            strand.put(box, number)
+        strand.kick()
+        with unittest.mock.patch.object(executor, "submit", side_effect=RuntimeError("full")):
+            executor.run_pending()
+        self.assertIsInstance(box.values[-1], RuntimeError)
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.finish(lambda: None)
+        self.assertRegex(logs.output[0], r"\d+ callbacks could not")
+
+    def test_a_refusal_with_nothing_lost(self) -> None:
+        """Nothing is logged."""
+        box = Box()
+        strand = Strand(RefusingExecutor(), box)
+        strand._dead = RuntimeError("before")
+        strand.finish(lambda: box("final"))
+        self.assertEqual(box.values, ["final"])
+
+    def test_a_refusal_after_the_end(self) -> None:
+        """Nobody is told any more: the task has ended."""
+        box = Box()
+        strand = Strand(RefusingExecutor(), box)
+        strand.finish(lambda: box("final"))
+        strand.put(box, 1)
+        with self.assertLogs("wssync", "ERROR"):
+            strand.kick()
+            strand.kick()
+        self.assertEqual(box.values, ["final"])
+
+    def test_a_runner_that_the_pool_cancelled(self) -> None:
+        """The same as a refusal."""
+        release = threading.Event()
+        pool = ThreadPoolExecutor(1)
+        pool.submit(release.wait, PATIENCE)
+        box = Box()
+        strand = Strand(pool, box)
+        strand.put(box, "never")
+        strand.kick()
+        pool.shutdown(wait=False, cancel_futures=True)
+        release.set()
+        self.assertIsInstance(box.wait()[0], RuntimeError)
+        pool.shutdown()
+
+    def test_a_runner_that_has_run_was_not_cancelled(self) -> None:
+        """Its future is done, and that is all."""
+        box = Box()
+        with ThreadPoolExecutor(1) as pool:
+            strand = Strand(pool, box)
+            strand.put(box, 1)
+            strand.kick()
+            box.wait()
+        self.assertEqual(box.values, [1])
+
+    def test_no_entry_is_lost_between_many_threads(self) -> None:
+        """Put and kicked by four threads, run by a pool of eight: each once, never two at a time."""
+        busy, overlaps, done = threading.Lock(), Box(), Box()
+
+        def callback(value: object) -> None:
+            if not busy.acquire(False):
+                overlaps(value)
+                return
+            done(value)
+            busy.release()
+
+        with ThreadPoolExecutor(8) as pool:
+            strand = Strand(pool, overlaps)
+
+            def put(name: str) -> None:
+                for number in range(500):
+                    strand.put(callback, (name, number))
+                    strand.kick()
+
+            threads = [threading.Thread(target=put, args=(name,)) for name in "abcd"]
+            for thread in threads:
+                thread.start()
+            values = done.wait(2000)
+        self.assertEqual(overlaps.values, [])
+        for name in "abcd":
+            self.assertEqual([number for found, number in values if found == name], list(range(500)))
+
+
+class CallTests(unittest.TestCase):
+    def test_it_calls(self) -> None:
+        """With the arguments."""
+        box = Box()
+        call(box, 5)
+        self.assertEqual(box.values, [5])
+
+    def test_exceptions_stay_inside(self) -> None:
+        """All but those that stop the program."""
+        with self.assertLogs("wssync", "ERROR"):
+            call(lambda: 1 // 0)
+        with self.assertRaises(KeyboardInterrupt):
+            call(self._interrupt)
+
+    @staticmethod
+    def _interrupt() -> None:
+        raise KeyboardInterrupt
