@@ -110,7 +110,7 @@ class SessionConfiguration(Frozen):
         timeout = self.timeout_interval_for_resource
         return None if timeout == SEVEN_DAYS else timeout
 
-    @property
+    @functools.cached_property
     def request_headers(self) -> Headers:
         """What goes into every opening request that does not have the header itself."""
         extra = self.http_additional_headers

@@ -63,7 +63,7 @@ class Frozen(_Base):
 
     def __init__(self, *values: Any, **named: Any) -> None:
         if values:
-            self._name(values, named)
+            named = self._named(values, named)
         if not self._required <= named.keys() <= self._known:
             self._refuse(named)
         self.__dict__.update(named)
@@ -72,14 +72,16 @@ class Frozen(_Base):
     def _check(self) -> None:
         """Raise TypeError or ValueError for a value that makes no sense; `vars(self)` has those that were given."""
 
-    def _name(self, values: Tuple[Any, ...], named: Dict[str, Any]) -> None:
+    def _named(self, values: Tuple[Any, ...], named: Dict[str, Any]) -> Dict[str, Any]:
         names = self.__match_args__
         if len(values) > len(names):
             raise TypeError(f"{type(self).__name__}() takes {len(names)} arguments but {len(values)} were given")
-        for name, value in zip(names, values):
-            if name in named:
+        positional = dict(zip(names, values))
+        for name in named:
+            if name in positional:
                 raise TypeError(f"{type(self).__name__}() got multiple values for argument {name!r}")
-            named[name] = value
+        positional.update(named)
+        return positional
 
     def _refuse(self, named: Dict[str, Any]) -> NoReturn:
         for name in named:
@@ -117,7 +119,8 @@ class Frozen(_Base):
 
 def replace(value: T, **changes: Any) -> T:
     """The value with these fields changed; TypeError for an unknown name."""
-    return type(value)(**{**vars(value), **changes})
+    fields = {name: stored for name, stored in vars(value).items() if name in value._known}
+    return type(value)(**{**fields, **changes})
 
 
 def _refuse_change(what: str) -> NoReturn:

@@ -81,7 +81,7 @@ class Session:
         self._lock = threading.Lock()
         self._tls_lock = threading.Lock()
         self._gate = Gate(self._configuration.http_maximum_connections_per_host)
-        self._fresh: weakref.WeakValueDictionary[int, WebSocketTask] = weakref.WeakValueDictionary()
+        self._fresh: Dict[int, weakref.ref[WebSocketTask]] = {}
         self._running: Dict[int, WebSocketTask] = {}
 
     def abandon(self) -> None:
@@ -115,8 +115,10 @@ class Session:
     def tasks(self) -> List[WebSocketTask]:
         """The tasks that are not completed, in the order in which they were made."""
         with self._lock:
-            found = {**dict(self._fresh), **self._running}
-        return [found[number] for number in sorted(found) if not found[number]._connection.ended.is_set()]
+            fresh = {number: reference() for number, reference in list(self._fresh.items())}
+            found = {**fresh, **self._running}
+        tasks = [found[number] for number in sorted(found)]
+        return [task for task in tasks if task is not None and not task._connection.ended.is_set()]
 
     # -- making tasks --------------------------------------------------------------------------------------------------
 
@@ -134,9 +136,9 @@ class Session:
         with self._lock:
             if self._invalid:
                 raise SessionInvalidated("the session was invalidated: it makes no more tasks", url=str(plan.url))
-            task = WebSocketTask(self, next(self._numbers), plan, connection)
-            self._fresh[task.task_identifier] = task
-        weakref.finalize(task, _forget, weakref.ref(self)).atexit = False
+            number = next(self._numbers)
+            task = WebSocketTask(self, number, plan, connection)
+            self._fresh[number] = weakref.ref(task, functools.partial(_forget, weakref.ref(self), number))
         created = method_of(self._delegate, "did_create_task")
         if created is not None:
             call(created, self, task)
@@ -189,7 +191,9 @@ class Session:
     def _settle(self) -> None:
         """The session's last message, when it is invalid and nothing of it is left (rules 212 to 216)."""
         with self._lock:
-            if not self._invalid or self._announced or self._running or list(self._fresh.values()):
+            if not self._invalid or self._announced or self._running:
+                return
+            if any(reference() is not None for reference in list(self._fresh.values())):
                 return
             self._announced = True
         farewell = Strand(self._executor, lambda error: None)
@@ -291,11 +295,13 @@ class _OwnExecutor(Preparable):
             executor.join()
 
 
-def _forget(session: weakref.ref[Session]) -> None:
-    """A task is gone: if it was never resumed, it may be the last that its invalidated session waited for."""
+def _forget(session: weakref.ref[Session], number: int, task: weakref.ref[WebSocketTask]) -> None:
+    """A task is gone that was never resumed: it may be the last that its invalidated session waited for."""
     waiting = session()
-    if waiting is not None and waiting._invalid:
-        waiting._settle()
+    if waiting is not None:
+        waiting._fresh.pop(number, None)
+        if waiting._invalid:
+            waiting._settle()
 
 
 _shared_lock = threading.Lock()

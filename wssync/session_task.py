@@ -223,8 +223,9 @@ class _Listener:
     def __init__(self, task: SessionTask, session: Owner) -> None:
         self._task = task
         self.callbacks: Dict[str, Callable[..., None]] = {}
+        delegates = [delegate for delegate in (task.delegate, session.delegate) if delegate is not None]
         for name in _CALLBACKS:
-            for delegate in (task.delegate, session.delegate):
+            for delegate in delegates:
                 method = method_of(delegate, name)
                 if method is not None:
                     self.callbacks[name] = functools.partial(method, session, task)

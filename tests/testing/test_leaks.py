@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import socket
 import threading
 import unittest
@@ -269,6 +270,12 @@ class SocketTests(LeaksTestCase):
             self.skipTest("this system does not tell one socket from the next with its number")
         self.assertEqual(before.leaks(0), ["the sockets of a Waker"])
 
+    @unittest.skipUnless(hasattr(select, "epoll"), "needs another descriptor that is no file")
+    def test_a_descriptor_of_another_kind(self) -> None:
+        """What is neither a socket nor an eventfd is not the library's."""
+        with select.epoll() as other:
+            self.assertIsNone(module._identity(other.fileno()))
+
     def test_other_sockets(self) -> None:
         """The user's own, and those that objects of the user's classes hold, are not the library's."""
 
@@ -340,6 +347,7 @@ class CostTests(LeaksTestCase):
         before = Snapshot()
         with mock.patch.object(module, "_identity", return_value=None):
             self.assertFalse(before._is_new(known))
+        self.assertIsNone(module._event_identity(123456))
         with mock.patch.object(os, "listdir", return_value=["0", "123456"]):
             found = module._socket_descriptors()
         assert found is not None

@@ -97,7 +97,7 @@ class WakerTests(TransportTestCase):
         class Halted:
             """The writing end, seen by a thread that has just loaded it."""
 
-            def __init__(self, writer: socket.socket) -> None:
+            def __init__(self, writer: HasFileno) -> None:
                 self.writer = writer
 
             def send(self, data: bytes) -> None:
@@ -123,6 +123,16 @@ class WakerTests(TransportTestCase):
         self.addCleanup(signal.signal, signal.SIGUSR1, previous)
         signal.raise_signal(signal.SIGUSR1)
         self.assertTrue(is_set(waker))
+
+
+class SocketWakerTests(WakerTests):
+    """The same with a pair of sockets, as where there is no eventfd."""
+
+    def setUp(self) -> None:
+        patch = mock.patch.object(waiting, "_new_eventfd", None)
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.assertIsInstance(self.waker()._reader, socket.socket)
 
 
 class WaitForTests(TransportTestCase):

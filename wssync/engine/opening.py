@@ -15,11 +15,11 @@ from ..errors import ConnectionClosed, HandshakeError, TimedOut, WebSocketError
 from ..frozen import Frozen, replace
 from ..protocol.handshake import Accepted, Upgrade, judge, make_upgrade
 from ..protocol.http1 import HeadReader, Request, Response, parse_response_head
-from ..protocol.urls import WebSocketURL, parse_url
+from ..protocol.urls import WebSocketURL
 from ..transport.clock import Clock, Deadline
 from ..transport.stream import Stream
 from ..transport.waiting import Attempt, Waker
-from .gate import Gate
+from .gate import Gate, Ticket
 from .surroundings import dial
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Plan(Frozen):
     @property
     def url(self) -> WebSocketURL:
         """The request's URL, parsed."""
-        return parse_url(self.request.url)
+        return self.request.parsed_url
 
     @property
     def patience(self) -> Optional[float]:
@@ -99,7 +99,8 @@ class Opening:
         self._wait_until(begin)
         ticket = self._plan.gate.enter((self._url.host, self._url.port), self._waker.wake)
         try:
-            self._wait_for_turn(lambda: ticket.granted)
+            if not ticket.granted:
+                self._wait_for_turn(ticket)
             return self._open(self._attempt(self._plan.patience))
         except TimedOut as error:
             raise TimedOut(f"{error} (while {self._phase})", url=str(self._url)) from error
@@ -124,10 +125,10 @@ class Opening:
         while not deadline.expired():
             attempt.wait(timeout=deadline.remaining())
 
-    def _wait_for_turn(self, granted: Callable[[], bool]) -> None:
+    def _wait_for_turn(self, ticket: Ticket) -> None:
         """The request's timer does not run yet: waiting for others is not the server's slowness."""
         attempt = self._attempt(self._plan.configuration.timeout_interval_for_resource)
-        while not granted():
+        while not ticket.granted:
             attempt.wait()
 
     def _open(self, attempt: Attempt) -> Opened:

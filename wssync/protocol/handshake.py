@@ -68,6 +68,7 @@ _FORBIDDEN = (
     "Transfer-Encoding",
     "Proxy-Authorization",
 )
+_FORBIDDEN_KEYS = frozenset(name.lower() for name in _FORBIDDEN)
 
 
 class Upgrade(Frozen):
@@ -152,11 +153,10 @@ def check_headers(headers: Headers, protocols: Sequence[str]) -> None:
     These are the handshake's own, those of a body, and Sec-WebSocket-Protocol where `protocols` are given as well or
     where its value is no list of subprotocols.
     """
-    for name in _FORBIDDEN:
-        if name in headers:
-            raise ValueError(f"the header field {name} is not for callers to set")
-    offered = _offered_protocols(headers)
-    if offered and protocols:
+    if not headers.isdisjoint(_FORBIDDEN_KEYS):
+        name = next(name for name in _FORBIDDEN if name in headers)
+        raise ValueError(f"the header field {name} is not for callers to set")
+    if _offered_protocols(headers) and protocols:
         raise ValueError("subprotocols are given twice: as protocols and in Sec-WebSocket-Protocol")
 
 
@@ -178,8 +178,11 @@ def make_upgrade(
     if len(nonce) != _NONCE_LENGTH:
         raise ValueError(f"the nonce has {_NONCE_LENGTH} bytes (RFC 6455 section 4.1)")
     checked = check_protocols(protocols)
-    overruled = additional.without(*headers, *(["Sec-WebSocket-Protocol"] if checked else []))
-    extra = Headers(headers.fields + overruled.fields)
+    if headers or checked:
+        overruled = additional.without(*headers, *(["Sec-WebSocket-Protocol"] if checked else []))
+        extra = Headers(headers.fields + overruled.fields)
+    else:
+        extra = additional
     check_headers(extra, checked)
     key = b2a_base64(nonce, newline=False).decode("ascii")
     fields = [
@@ -289,6 +292,8 @@ def _lists(headers: Headers, name: str, element: str) -> bool:
 
 def _offered_protocols(headers: Headers) -> Tuple[str, ...]:
     fields = headers.get_all("Sec-WebSocket-Protocol")
+    if not fields:
+        return ()
     return check_protocols([name.strip(" \t") for value in fields for name in value.split(",")])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as AbstractMapping
-from typing import Dict, Iterable, Iterator, List, Mapping, Tuple, Union
+from typing import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Tuple, Union
 
 __all__ = ["Headers", "HeadersLike", "is_token", "printable", "split_list"]
 
@@ -36,8 +36,12 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_fields", "_values")
 
     def __init__(self, fields: HeadersLike = None) -> None:
-        self._fields = fields.fields if isinstance(fields, Headers) else tuple(_checked(_pairs(fields)))
-        self._values: Dict[str, List[str]] = {}
+        if isinstance(fields, Headers):
+            self._fields: Tuple[Tuple[str, str], ...] = fields._fields
+            self._values: Dict[str, List[str]] = fields._values
+            return
+        self._fields = _checked(_pairs(fields))
+        self._values = {}
         for name, value in self._fields:
             self._values.setdefault(name.lower(), []).append(value)
 
@@ -62,6 +66,10 @@ class Headers(Mapping[str, str]):
 
     def __getitem__(self, name: str) -> str:
         return ", ".join(self._values[name.lower()])
+
+    def isdisjoint(self, names: AbstractSet[str]) -> bool:
+        """Whether none of the `names`, which are in lower case, is here."""
+        return self._values.keys().isdisjoint(names)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._values
@@ -124,7 +132,29 @@ def _pairs(fields: HeadersLike) -> Iterable[object]:
     return fields
 
 
-def _checked(fields: Iterable[object]) -> Iterator[Tuple[str, str]]:
+def _checked(fields: Iterable[object]) -> Tuple[Tuple[str, str], ...]:
+    found = list(fields)
+    return _checked_at_once(found) if found and all(map(_is_pair, found)) else tuple(_checked_singly(found))
+
+
+def _is_pair(field: object) -> bool:
+    return isinstance(field, (tuple, list)) and len(field) == 2
+
+
+def _checked_at_once(fields: List[Any]) -> Tuple[Tuple[str, str], ...]:
+    """The usual case, that all is well. Both rules are about single characters, so all texts are checked as one."""
+    names = [name for name, _ in fields]
+    values = [value for _, value in fields]
+    try:
+        good = all(names) and is_token("".join(names)) and _VALUE.fullmatch("".join(values)) is not None
+    except TypeError:
+        good = False
+    if not good:
+        return tuple(_checked_singly(fields))
+    return tuple([(name, value.strip(_OWS)) for name, value in fields])
+
+
+def _checked_singly(fields: Iterable[object]) -> Iterator[Tuple[str, str]]:
     for field in fields:
         if not isinstance(field, (tuple, list)) or len(field) != 2:
             raise TypeError("a header field is a (name, value) pair")

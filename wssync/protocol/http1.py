@@ -18,7 +18,7 @@ from typing import Iterable, List, NoReturn, Optional, Tuple, Union
 from wssync.errors import HandshakeError
 from wssync.frozen import Frozen
 from wssync.protocol.headers import Headers, HeadersLike, is_token, printable
-from wssync.protocol.urls import mask_userinfo, parse_url
+from wssync.protocol.urls import WebSocketURL, mask_userinfo, parse_url
 
 __all__ = [
     "HeadReader",
@@ -61,9 +61,16 @@ class Request(Frozen):
     timeout_interval: Optional[float]
 
     def __init__(self, url: str, *, headers: HeadersLike = None, timeout_interval: Optional[float] = None) -> None:
-        parse_url(url)
+        parsed = parse_url(url)
         _check_interval(timeout_interval)
         super().__init__(url, Headers(headers), timeout_interval)
+        vars(self)["_parsed"] = parsed
+
+    @property
+    def parsed_url(self) -> WebSocketURL:
+        """The URL as `parse_url` reads it. It is a fact about `url`, no field of its own."""
+        parsed: WebSocketURL = vars(self)["_parsed"]
+        return parsed
 
     def replace(
         self,

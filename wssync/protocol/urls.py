@@ -215,11 +215,13 @@ def _parse_host(text: str) -> str:
         raise ValueError("a host has no % in it, and an address no zone id")
     if text.startswith("["):
         return _parse_ipv6(text[1:-1])
+    if _is_ipv4(text):
+        return text
     _check_lengths(text.split(".") if text.isascii() else re.split(_DOTS, text))
     host = (text if text.isascii() else _to_ascii(text)).lower()
     if _HOST_NAME.fullmatch(host) is None:
         raise ValueError("the host has a character that no host name has")
-    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _is_ipv4(host):
+    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
         raise ValueError("the host looks like an IPv4 address and is none")
     return host
 

@@ -21,13 +21,13 @@ import stat
 import threading
 import time
 import weakref
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple, Union
 
 from ..engine import goodbye
 from ..engine.connection import Connection
 from ..engine.loop import Engine
 from ..session import Session, _shared_session
-from ..transport.waiting import Waker, Watch
+from ..transport.waiting import EventDescriptor, Waker, Watch
 from .listener import Listener
 
 __all__ = ["Snapshot"]
@@ -112,7 +112,7 @@ class Snapshot:
         number, identity = item
         return self._descriptors is not None and self._descriptors.get(number) == identity
 
-    def _is_new(self, sock: socket.socket) -> bool:
+    def _is_new(self, sock: Union[socket.socket, EventDescriptor]) -> bool:
         if self._descriptors is None:
             return sock not in self._sockets
         number = sock.fileno()
@@ -122,7 +122,7 @@ class Snapshot:
 
 class _Held(NamedTuple):
     holder: object
-    sock: socket.socket
+    sock: Union[socket.socket, EventDescriptor]
 
 
 def _library_threads() -> Iterator[threading.Thread]:
@@ -167,12 +167,26 @@ def _socket_descriptors() -> Optional[Dict[int, Identity]]:
 
 
 def _identity(number: int) -> Optional[Identity]:
-    """What tells a socket from the next one with its number (where the system says so); `None` if it is no socket."""
+    """What tells a socket, or the eventfd of a waker, from the next one with its number (where the system says so);
+    `None` if it is neither.
+    """
     try:
         status = os.fstat(number)
     except OSError:
         return None  # it was closed just now
-    return (status.st_dev, status.st_ino) if stat.S_ISSOCK(status.st_mode) else None
+    if stat.S_ISSOCK(status.st_mode):
+        return status.st_dev, status.st_ino
+    return None if stat.S_IFMT(status.st_mode) else _event_identity(number)
+
+
+def _event_identity(number: int) -> Optional[Identity]:
+    """All eventfds are one file; Linux numbers them beside that (from 5.2)."""
+    try:
+        with open(f"/proc/self/fdinfo/{number}", encoding="ascii") as file:
+            facts = dict(line.split(":", 1) for line in file if ":" in line)
+    except OSError:
+        return None
+    return (-1, int(facts.get("eventfd-id", "-1"))) if "eventfd-count" in facts else None
 
 
 def _library_objects() -> List[object]:
@@ -192,13 +206,13 @@ def _attributes(thing: object) -> List[Any]:
 
 
 def _held_sockets(objects: Iterable[object]) -> List[_Held]:
-    """The open sockets among these objects' attributes (a `Watch` has borrowed its own)."""
+    """The open sockets and eventfds among these objects' attributes (a `Watch` has borrowed its own)."""
     return [
         _Held(thing, value)
         for thing in objects
         if type(thing) is not Watch
         for value in _attributes(thing)
-        if isinstance(value, socket.socket) and value.fileno() >= 0
+        if isinstance(value, (socket.socket, EventDescriptor)) and value.fileno() >= 0
     ]
 
 
@@ -207,7 +221,7 @@ def _describe(leaked: List[_Held], objects: List[object]) -> Iterator[str]:
     urls = {id(thing._waker): thing._connection.url for thing in objects if type(thing) is Engine}
     told: Set[int] = set()
     for holder, sock in leaked:
-        if type(holder) is not Waker:
+        if isinstance(sock, socket.socket) and type(holder) is not Waker:
             waker = id(getattr(holder, "_waker", None))
             told.add(waker)
             yield f"the socket of a {type(holder).__name__}, {_addresses(sock)}{_to(urls.get(waker))}"
