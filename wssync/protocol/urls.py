@@ -221,7 +221,7 @@ def _parse_host(text: str) -> str:
     host = (text if text.isascii() else _to_ascii(text)).lower()
     if _HOST_NAME.fullmatch(host) is None:
         raise ValueError("the host has a character that no host name has")
-    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _is_ipv4(host):
         raise ValueError("the host looks like an IPv4 address and is none")
     return host
 
