@@ -354,7 +354,7 @@ def connect(
 
 
 def _wait_until_open(task: WebSocketTask, timeout: Optional[float]) -> None:
-    url = str(task._plan.url)
+    url = task._connection.url
     try:
         try:
             task.wait_until_open(timeout)

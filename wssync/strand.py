@@ -80,6 +80,8 @@ class Strand:
 
     def kick(self) -> None:
         """See to it that what was put will run. Any thread, never with a lock held."""
+        if not self._entries and self._final is None:
+            return
         while self._has_work() and self._busy.acquire(False):
             if self._dead is None and self._entries:
                 self._submit()

@@ -36,7 +36,6 @@ _forkable: weakref.WeakSet[Forkable] = weakref.WeakSet()
 def remember_connection(connection: Connection) -> None:
     """From now on the connection is said goodbye to at exit, and abandoned in a child process."""
     _connections.add(connection)
-    _forkable.add(connection)
 
 
 def remember_fork(thing: Forkable) -> None:
@@ -56,7 +55,7 @@ def say_goodbye() -> None:
 
 
 def _after_fork() -> None:
-    for thing in list(_forkable):
+    for thing in [*_connections, *_forkable]:
         thing.abandon()
 
 

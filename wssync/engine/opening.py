@@ -88,6 +88,7 @@ class Opening:
     ) -> None:
         self._plan = plan
         self._url = plan.url
+        self._name = str(plan.url)
         self._waker = waker
         self._clock = clock
         self._check = check
@@ -103,9 +104,9 @@ class Opening:
                 self._wait_for_turn(ticket)
             return self._open(self._attempt(self._plan.patience))
         except TimedOut as error:
-            raise TimedOut(f"{error} (while {self._phase})", url=str(self._url)) from error
+            raise TimedOut(f"{error} (while {self._phase})", url=self._name) from error
         except WebSocketError as error:
-            error.url = str(self._url)
+            error.url = self._name
             raise
         finally:
             ticket.release()
@@ -136,14 +137,14 @@ class Opening:
         url = self._url
         tls = self._plan.tls() if url.secure else None
         stream = self._plan.dial(
-            url.host, url.port, attempt, tls=tls, server_hostname=url.server_name if tls else None, url=str(url)
+            url.host, url.port, attempt, tls=tls, server_hostname=url.server_name if tls else None, url=self._name
         )
         try:
             return self._upgrade(stream, attempt)
         except ConnectionClosed as error:
             stream.close()
             raise HandshakeError(
-                f"the connection was lost while {self._phase}", url=str(url), url_error_code=-1005
+                f"the connection was lost while {self._phase}", url=self._name, url_error_code=-1005
             ) from (error.__cause__ or error)
         except BaseException:
             stream.close()
@@ -159,9 +160,7 @@ class Opening:
         if isinstance(verdict, Accepted):
             return Opened(stream, verdict, response, rest)
         response = self._with_body(response, rest, stream, attempt)
-        raise HandshakeError(
-            verdict.reason, url=str(self._url), url_error_code=verdict.url_error_code, response=response
-        )
+        raise HandshakeError(verdict.reason, url=self._name, url_error_code=verdict.url_error_code, response=response)
 
     def _make_upgrade(self) -> Upgrade:
         configuration = self._plan.configuration
@@ -199,9 +198,7 @@ class Opening:
             if response.status_code == 101 or response.status_code >= 200:
                 return response, rest
             self._inform(response)
-        raise HandshakeError(
-            f"the server sent more than {MOST_INFORMATIONAL} informational responses", url=str(self._url)
-        )
+        raise HandshakeError(f"the server sent more than {MOST_INFORMATIONAL} informational responses", url=self._name)
 
     def _read_head(self, stream: Stream, attempt: Attempt, data: bytes) -> Tuple[Response, bytes]:
         reader = HeadReader(prefix=b"HTTP/")
@@ -212,14 +209,14 @@ class Opening:
                 raise self._cut_short(reader.received)
             found = reader.feed(data)
         head, rest = found
-        return parse_response_head(head, str(self._url)), rest
+        return parse_response_head(head, self._name), rest
 
     def _cut_short(self, received: int) -> HandshakeError:
         if received:
             message, code = "the connection ended in the middle of the response head", -1005
         else:
             message, code = "the server closed the connection without an answer", -1011
-        return HandshakeError(message, url=str(self._url), url_error_code=code)
+        return HandshakeError(message, url=self._name, url_error_code=code)
 
     def _with_body(self, response: Response, rest: bytes, stream: Stream, attempt: Attempt) -> Response:
         """The refusal with as much of its body as comes within its limits; that it breaks off is not another error."""

@@ -140,6 +140,8 @@ class ClosingState(enum.Enum):
     CLOSE_RECEIVED = "close received"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # an enumeration's own, written in Python, is slow
+
     @property
     def may_send_data(self) -> bool:
         """No data frame follows our own Close (RFC 6455 section 5.5.1), and none answers the peer's."""
@@ -162,6 +164,8 @@ class ClosingEvent(enum.Enum):
     CLOSE_SENT = "close sent"
     CLOSE_RECEIVED = "close received"
     CONNECTION_ENDED = "connection ended"
+
+    __hash__ = object.__hash__
 
 
 TRANSITIONS: Dict[Tuple[ClosingState, ClosingEvent], ClosingState] = {

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping as AbstractMapping
 from typing import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Tuple, Union
 
-__all__ = ["Headers", "HeadersLike", "is_token", "printable", "split_list"]
+__all__ = ["Headers", "HeadersLike", "checked_fields", "is_token", "printable", "split_list"]
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # Tab, visible ASCII and space, and the upper half of Latin-1 (obs-text, RFC 9110 section 5.5).
@@ -40,7 +40,7 @@ class Headers(Mapping[str, str]):
             self._fields: Tuple[Tuple[str, str], ...] = fields._fields
             self._values: Dict[str, List[str]] = fields._values
             return
-        self._fields = _checked(_pairs(fields))
+        self._fields = checked_fields(fields)
         self._values = {}
         for name, value in self._fields:
             self._values.setdefault(name.lower(), []).append(value)
@@ -122,23 +122,26 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)
 
 
+def checked_fields(fields: HeadersLike) -> Tuple[Tuple[str, str], ...]:
+    """The fields as (name, value), checked and trimmed like those of `Headers`, whose errors it raises."""
+    if isinstance(fields, Headers):
+        return fields.fields
+    found: List[Any] = list(_pairs(fields))
+    if set(map(type, found)) == {tuple} and {len(field) for field in found} == {2}:
+        return _checked_at_once(found)
+    return tuple(_checked_singly(found))
+
+
 def _pairs(fields: HeadersLike) -> Iterable[object]:
     if fields is None:
         return ()
+    if type(fields) in (list, tuple):  # no question of abstract classes, which are slow to answer
+        return fields
     if isinstance(fields, AbstractMapping):
         return fields.items()
     if isinstance(fields, (str, bytes)):
         raise TypeError(f"headers are a mapping or (name, value) pairs, not {type(fields).__name__}")
     return fields
-
-
-def _checked(fields: Iterable[object]) -> Tuple[Tuple[str, str], ...]:
-    found = list(fields)
-    return _checked_at_once(found) if found and all(map(_is_pair, found)) else tuple(_checked_singly(found))
-
-
-def _is_pair(field: object) -> bool:
-    return isinstance(field, (tuple, list)) and len(field) == 2
 
 
 def _checked_at_once(fields: List[Any]) -> Tuple[Tuple[str, str], ...]:

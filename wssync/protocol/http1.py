@@ -17,7 +17,7 @@ from typing import Iterable, List, NoReturn, Optional, Tuple, Union
 
 from wssync.errors import HandshakeError
 from wssync.frozen import Frozen
-from wssync.protocol.headers import Headers, HeadersLike, is_token, printable
+from wssync.protocol.headers import Headers, HeadersLike, checked_fields, is_token, printable
 from wssync.protocol.urls import WebSocketURL, mask_userinfo, parse_url
 
 __all__ = [
@@ -262,7 +262,7 @@ def format_response(status: int, reason: str, fields: HeadersLike, body: bytes =
 
 
 def _format_head(first: str, fields: HeadersLike) -> bytes:
-    lines = [first, *(f"{name}: {value}" for name, value in Headers(fields).fields)]
+    lines = [first, *[f"{name}: {value}" for name, value in checked_fields(fields)]]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 

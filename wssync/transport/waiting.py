@@ -19,7 +19,8 @@ import select
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING, AbstractSet, Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, Union
+from collections import defaultdict
+from typing import TYPE_CHECKING, AbstractSet, Any, Callable, DefaultDict, Iterable, List, Optional, Set, Tuple, Union
 
 from ..errors import TimedOut
 
@@ -220,10 +221,7 @@ class Watch:
     def __init__(self, sock: HasFileno, waker: Waker) -> None:
         self._sock = sock
         self._waker = waker
-        no_yes = (False, True)
-        self._idle: Dict[Tuple[bool, bool, bool], List[select.poll]] = {
-            (read, write, owner): [] for read in no_yes for write in no_yes for owner in no_yes
-        }
+        self._idle: DefaultDict[Tuple[bool, bool, bool], List[select.poll]] = defaultdict(list)
 
     def wait(self, read: bool, write: bool, timeout: Optional[float], owner: bool = True) -> Tuple[bool, bool]:
         """Wait for the socket; return whether it is readable and whether it is writable (False for what was not asked).
@@ -308,16 +306,16 @@ class Attempt:
 
     def _limited(self, wait: Callable[[Optional[float]], Tuple[U, U]], timeout: Optional[float]) -> Tuple[U, U]:
         self.check()
-        self._refuse_late()
         remaining = self.deadline.remaining()
         if remaining is not None:
+            if not remaining:
+                raise self._late()
             timeout = remaining if timeout is None else min(timeout, remaining)
         ready = wait(timeout)
         self.check()
-        if not any(ready):
-            self._refuse_late()
+        if not any(ready) and self.deadline.expired():
+            raise self._late()
         return ready
 
-    def _refuse_late(self) -> None:
-        if self.deadline.expired():
-            raise TimedOut(f"the connection was not open after {self.deadline.seconds:g} seconds")
+    def _late(self) -> TimedOut:
+        return TimedOut(f"the connection was not open after {self.deadline.seconds:g} seconds")
