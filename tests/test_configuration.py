@@ -104,6 +104,8 @@ class ConfigurationTests(unittest.TestCase):
             max_queue=None,
             user_agent=None,
             close_timeout=0,
+            proxy=None,
+            ssl_context=None,
         )
         self.assertEqual(configuration.queue_limits, (None, None))
         self.assertIsNone(configuration.deflate)

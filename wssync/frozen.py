@@ -111,10 +111,8 @@ class Frozen(_Base):
     def __delattr__(self, name: str) -> NoReturn:
         _refuse_change(f"cannot delete field {name!r}")
 
-    if not TYPE_CHECKING:  # who checks types knows it, with a type for each field
-
-        def __replace__(self, **changes):  # what `copy.replace` calls, from Python 3.13
-            return replace(self, **changes)
+    def __replace__(self: T, **changes: Any) -> T:  # what `copy.replace` calls, from Python 3.13
+        return replace(self, **changes)
 
 
 def replace(value: T, **changes: Any) -> T:

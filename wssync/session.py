@@ -298,10 +298,8 @@ class _OwnExecutor(Preparable):
 def _forget(session: weakref.ref[Session], number: int, task: weakref.ref[WebSocketTask]) -> None:
     """A task is gone that was never resumed: it may be the last that its invalidated session waited for."""
     waiting = session()
-    if waiting is not None:
-        waiting._fresh.pop(number, None)
-        if waiting._invalid:
-            waiting._settle()
+    if waiting is not None and waiting._fresh.pop(number, None) and waiting._invalid:
+        waiting._settle()
 
 
 _shared_lock = threading.Lock()
