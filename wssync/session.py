@@ -298,7 +298,9 @@ class _OwnExecutor(Preparable):
 def _forget(session: weakref.ref[Session], number: int, task: weakref.ref[WebSocketTask]) -> None:
     """A task is gone that was never resumed: it may be the last that its invalidated session waited for."""
     waiting = session()
-    if waiting is not None and waiting._fresh.pop(number, None) and waiting._invalid:
+    assert waiting is not None  # the task held it until now
+    waiting._fresh.pop(number, None)
+    if waiting._invalid:
         waiting._settle()
 
 
