@@ -226,7 +226,7 @@ class InvalidationTests(OnlineTestCase):
                 for _ in range(3):
                     getattr(session, method)()
                 event = told.assert_next("session_did_become_invalid", None)
-                self.assertTrue(session._gone.wait(PATIENCE))
+                self.assertTrue(session._wait_until_dissolved(PATIENCE))
                 self.assertIsNone(session.delegate)
                 told.assert_exhausted()
                 self.assertEqual(invalid, [session])
@@ -359,7 +359,7 @@ class InvalidationTests(OnlineTestCase):
         task = session.websocket_task("ws://127.0.0.1:9/")
         task.cancel()
         session.invalidate_and_cancel()
-        self.assertTrue(session._gone.wait(PATIENCE))
+        self.assertTrue(session._wait_until_dissolved(PATIENCE))
         told = Recorder()
         for _ in range(3):
             task.send("x", told.handler("sent"))

@@ -332,7 +332,7 @@ class DelegateOfATaskTests(OnlineTestCase):
         session = task._session
         assert isinstance(session, wssync.Session)
         session.finish_tasks_and_invalidate()
-        self.assertTrue(session._gone.wait(PATIENCE))
+        self.assertTrue(session._wait_until_dissolved(PATIENCE))
 
     def test_one_set_in_did_create_task_takes_effect(self) -> None:
         """Rule 2: called inside `websocket_task()`, on the calling thread, before everything else."""

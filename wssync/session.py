@@ -73,7 +73,8 @@ class Session:
         self._shared = False
         self._invalid = False
         self._announced = False
-        self._gone = threading.Event()
+        self._dissolved = False
+        self._gone: Optional[threading.Event] = None  # there once somebody waits for it
         self._begin_afresh()
         remember_fork(self)
 
@@ -207,7 +208,18 @@ class Session:
         self._delegate = None
         if self._own_executor is not None:
             self._own_executor.retire()
-        self._gone.set()
+        with self._lock:
+            self._dissolved = True
+            gone = self._gone
+        if gone is not None:
+            gone.set()
+
+    def _wait_until_dissolved(self, timeout: Optional[float] = None) -> bool:
+        with self._lock:
+            if self._dissolved:
+                return True
+            gone = self._gone = self._gone or threading.Event()
+        return wait_within(gone, timeout)
 
     def reset(self, completion_handler: Optional[Callable[[], object]] = None) -> None:
         """Forget what was learned from servers; open tasks are untouched. `completion_handler()` runs on the
@@ -240,7 +252,7 @@ class Session:
             task._join()
         own = self._own_executor
         if own is not None and not self._shared and not own.is_current():
-            wait_within(self._gone, None)
+            self._wait_until_dissolved()
             own.join()
 
     def __repr__(self) -> str:
