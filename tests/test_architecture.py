@@ -88,10 +88,10 @@ class DirectionTests(ArchitectureTestCase):
         self.assertNoFindings(house.direction("task", "from .strand import Strand"))
 
     def test_the_accelerator_is_behind_the_protocol(self) -> None:
-        """Only `protocol` may name `_speedups`, so that there is one place to switch it off."""
+        """Only `protocol`, where it is switched off, and the engine, for the system calls, may name `_speedups`."""
         for text in ("from .. import _speedups", "from wssync._speedups import mask", "import wssync._speedups"):
             with self.subTest(text):
-                self.assertFinds(house.direction("engine.outbox", text), "engine may not import _speedups")
+                self.assertFinds(house.direction("transport.stream", text), "transport may not import _speedups")
                 self.assertNoFindings(house.direction("protocol.speed", text))
 
     def test_a_module_without_a_place_is_found(self) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 import unittest
 import unittest.mock
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 
 from tests.tasks import PATIENCE, Box, InlineExecutor, RefusingExecutor
 from wssync.executors import QueueExecutor, SerialExecutor
-from wssync.strand import Preparable, Strand, call
+from wssync.strand import Preparable, Series, Strand, call
 
 
 class Deferring:
@@ -31,7 +34,16 @@ class Deferring:
         return len(runners)
 
 
-class StrandTests(unittest.TestCase):
+class StandingTestCase(unittest.TestCase):
+    """No time passes, else a busy machine would end a batch early."""
+
+    def setUp(self) -> None:
+        standing = unittest.mock.patch("time.monotonic", return_value=0.0)
+        standing.start()
+        self.addCleanup(standing.stop)
+
+
+class StrandTests(StandingTestCase):
     def test_an_expected_callback_has_its_thread(self) -> None:
         """That of a session's own executor is started, once; a user's executor is the user's affair."""
         executor = SerialExecutor()
@@ -81,12 +93,11 @@ class StrandTests(unittest.TestCase):
         strand = Strand(executor, box)
         for number in range(600):
             strand.put(box, number)
-        with unittest.mock.patch.object(strand, "BATCH_SECONDS", 1000.0):
+        strand.kick()
+        counts = []
+        while executor.run():
+            counts.append(len(box.values))
             strand.kick()
-            counts = []
-            while executor.run():
-                counts.append(len(box.values))
-                strand.kick()
         self.assertEqual(counts, [256, 512, 600])
         self.assertEqual(box.values, list(range(600)))
 
@@ -292,6 +303,8 @@ class StrandTests(unittest.TestCase):
             box.wait()
         self.assertEqual(box.values, [1])
 
+
+class SharedStrandTests(unittest.TestCase):
     def test_no_entry_is_lost_between_many_threads(self) -> None:
         """Put and kicked by four threads, run by a pool of eight: each once, never two at a time."""
         busy, overlaps, done = threading.Lock(), Box(), Box()
@@ -318,6 +331,172 @@ class StrandTests(unittest.TestCase):
         self.assertEqual(overlaps.values, [])
         for name in "abcd":
             self.assertEqual([number for found, number in values if found == name], list(range(500)))
+
+
+class SeriesTests(StandingTestCase):
+    """One callback for many values."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.executor, self.box = Deferring(), Box()
+        self.strand = Strand(self.executor, self.box)
+
+    def series(self, *values: object, fn: Optional[Callable[[Any], object]] = None, low: int = 0) -> Series:
+        return Series(fn or self.box, deque(values), low, lambda: self.box("low"))
+
+    def test_each_value_in_order(self) -> None:
+        """Promise 5: one after the other, between what was put before and what was put after."""
+        self.strand.put(self.box, "before")
+        self.strand.put_series(self.series(1, 2, 3))
+        self.strand.put(self.box, "after")
+        self.strand.put_series(self.series())
+        self.strand.put_series(self.series(4))
+        self.assertEqual(self.executor.runners, [])
+        self.strand.kick()
+        self.assertEqual(self.executor.run(), 1)
+        self.assertEqual(self.box.values, ["before", 1, 2, 3, "after", 4])
+        self.strand.finish(lambda: self.box("final"))
+        self.assertEqual(self.box.values[-1], "final")
+
+    def test_a_value_stays_until_its_callback_has_returned(self) -> None:
+        """So it can be counted meanwhile, whatever the callback does."""
+        seen: List[List[object]] = []
+
+        def look(value: object) -> None:
+            seen.append(list(series.values))
+            if value == 2:
+                raise ValueError
+
+        series = self.series(1, 2, 3, fn=look)
+        with self.assertLogs("wssync", "ERROR"):
+            self.assertEqual(series.run(10, time.monotonic() + 1000), 3)
+        self.assertEqual(seen, [[1, 2, 3], [2, 3], [3]])
+        self.assertFalse(series.values)
+
+    def test_exceptions_are_logged(self) -> None:
+        """Promise 6, rule 178: with the traceback, and the next values come."""
+
+        def fail(value: object) -> None:
+            self.box(value)
+            if value != 2:
+                raise ZeroDivisionError
+
+        self.strand.put_series(self.series(1, 2, 3, fn=fail))
+        self.strand.kick()
+        with self.assertLogs("wssync", "ERROR") as logs:
+            self.executor.run()
+        self.assertEqual(len(logs.records), 2)
+        self.assertIn("ZeroDivisionError", logs.output[0])
+        self.assertEqual(self.box.values, [1, 2, 3])
+
+    def test_a_system_exit_passes(self) -> None:
+        """It is the callback's own; the values behind it, and what is behind the series, come all the same."""
+
+        def leave(value: object) -> None:
+            self.box(value)
+            if value in (1, 3):
+                raise SystemExit
+
+        self.strand.put_series(self.series(1, 2, 3, fn=leave))
+        self.strand.put(self.box, "after")
+        self.strand.kick()
+        for _ in range(2):
+            with self.assertRaises(SystemExit):
+                self.executor.run()
+        self.executor.run()
+        self.assertEqual(self.box.values, [1, 2, 3, "after"])
+        self.assertEqual(self.executor.run(), 0)
+
+    def test_a_flood_gives_the_executor_back(self) -> None:
+        """After 256 callbacks of series and others together; in order, and no value twice."""
+        self.strand.put(self.box, -1)
+        self.strand.put_series(self.series(*range(300)))
+        self.strand.put_series(self.series(*range(300, 600)))
+        self.strand.put(self.box, 600)
+        self.strand.kick()
+        counts = []
+        while self.executor.run():
+            counts.append(len(self.box.values))
+            self.strand.kick()
+        self.assertEqual(counts, [256, 512, 602])
+        self.assertEqual(self.box.values, list(range(-1, 601)))
+
+    def test_a_batch_that_ends_with_a_series(self) -> None:
+        """Nothing is left, so nothing more is submitted."""
+        self.strand.put_series(self.series(*range(256)))
+        self.strand.kick()
+        self.assertEqual(self.executor.run(), 1)
+        self.assertEqual((len(self.box.values), self.executor.runners), (256, []))
+
+    def test_slow_callbacks_give_it_back_too(self) -> None:
+        """After 5 ms, with one value served at least."""
+        self.strand.put_series(self.series(1, 2, 3))
+        with unittest.mock.patch("time.monotonic", side_effect=itertools.count()):
+            self.strand.kick()
+            self.assertEqual(self.executor.run(), 1)
+        self.assertEqual((self.box.values, len(self.executor.runners)), ([], 1))
+        self.executor.run()
+        self.assertEqual(self.box.values, [1, 2, 3])
+        late = self.series(4, 5)
+        self.assertEqual(late.run(10, time.monotonic() - 1), 1)
+        self.assertEqual(list(late.values), [5])
+
+    def test_an_inline_executor(self) -> None:
+        """A flood in series: no recursion."""
+        box = Box()
+        strand = Strand(InlineExecutor(), box)
+        strand.put_series(Series(box, deque(range(3000)), 0, lambda: None))
+        strand.kick()
+        self.assertEqual(box.values, list(range(3000)))
+
+    def test_few_are_left(self) -> None:
+        """Whoever filled the series hears of it after each of the last callbacks."""
+        series = self.series(1, 2, 3, 4, low=2)
+        series.run(10, time.monotonic() + 1000)
+        self.assertEqual(self.box.values, [1, 2, 3, "low", 4, "low"])
+
+    def test_few_are_left_after_a_system_exit(self) -> None:
+        """Else whoever waits for that would wait for ever."""
+
+        def leave(value: object) -> None:
+            raise SystemExit
+
+        with self.assertRaises(SystemExit):
+            self.series(1, fn=leave, low=1).run(10, time.monotonic() + 1000)
+        self.assertEqual(self.box.values, ["low"])
+
+    def test_what_is_put_when_few_are_left(self) -> None:
+        """It comes behind the rest of the series."""
+        values = deque([1, 2])
+        series = Series(self.box, values, 1, lambda: self.strand.put_series(self.series("more")))
+        self.strand.put_series(series)
+        self.strand.kick()
+        self.executor.run()
+        self.assertEqual(self.box.values, [1, 2, "more"])
+
+    def test_what_is_lost_is_counted(self) -> None:
+        """A refused strand says how many callbacks those were, one for each value."""
+        strand = Strand(RefusingExecutor(), self.box)
+        strand.put_series(self.series(1, 2, 3))
+        strand.put(self.box, 4)
+        strand.kick()
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.finish(lambda: self.box("final"))
+        self.assertIn("4 callbacks could not be delivered", logs.output[0])
+        self.assertEqual(self.box.values[1:], ["final"])
+
+    def test_a_refusal_in_the_middle_of_a_series(self) -> None:
+        """Those that were served are not lost."""
+        executor = QueueExecutor()
+        strand = Strand(executor, Box())
+        strand.put_series(self.series(*range(300)))
+        strand.kick()
+        with unittest.mock.patch.object(executor, "submit", side_effect=RuntimeError("full")):
+            executor.run_pending()
+        self.assertEqual(self.box.values, list(range(256)))
+        with self.assertLogs("wssync", "ERROR") as logs:
+            strand.finish(lambda: None)
+        self.assertIn("44 callbacks", logs.output[0])
 
 
 class CallTests(unittest.TestCase):

@@ -6,6 +6,7 @@ import gc
 import threading
 import weakref
 from typing import Any, Callable, Dict, List, Optional, Tuple
+from unittest import mock
 from unittest.mock import ANY
 
 import wssync
@@ -436,6 +437,32 @@ class CloseTests(OnlineTestCase):
         task.send("x")
         told.assert_next("closed", TaskState.COMPLETED)
         self.assertEqual(self.server.connections[0].close_code, 3001)
+
+    def test_close_while_the_thread_is_being_started(self) -> None:
+        """Another thread's `resume()` has made the connection's thread, which is not running yet: it is waited for."""
+        held, go_on = threading.Event(), threading.Event()
+        start = threading.Thread.start
+
+        def slow_start(thread: threading.Thread) -> None:
+            if thread.name.startswith("wssync-read"):
+                held.set()
+                go_on.wait(PATIENCE)
+            start(thread)
+
+        task = self.session().websocket_task(self.server.url)
+        connection = task._connection
+        with mock.patch.object(threading.Thread, "start", slow_start):
+            resuming = Running(task.resume)
+            self.assertTrue(held.wait(PATIENCE))
+            closing = Running(task.close)
+            for _ in range(5000):
+                if not connection.gone._row:
+                    connection.opened.wait(0.001)
+            go_on.set()
+            resuming.result()
+            closing.result()
+        assert connection.thread is not None
+        self.assertEqual((task.state, connection.thread.is_alive()), (TaskState.COMPLETED, False))
 
     def test_close_on_the_connections_own_thread(self) -> None:
         """An inline executor runs handlers there: `close` begins the end and does not wait for itself."""

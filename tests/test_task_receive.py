@@ -8,7 +8,7 @@ import functools
 import threading
 import unittest
 import unittest.mock
-from typing import Any, List
+from typing import Any, Deque, List
 from unittest.mock import ANY
 
 import wssync
@@ -148,16 +148,39 @@ class ReceiveTests(OnlineTestCase):
                 self.assertTrue(done.wait(PATIENCE))
                 self.assertEqual(got, [str(number) for number in range(5000)])
 
+    def test_another_caller_is_quicker(self) -> None:
+        """Whoever saw a message on the short way, and finds it gone, waits like anybody."""
+        task, peer = self.pair()
+        inbox = task._connection.inbox
+
+        class Gone(Deque[object]):
+            """There was something in it when that was asked."""
+
+            def __bool__(self) -> bool:
+                inbox.express = inbox._ready
+                return True
+
+        inbox.express = Gone()  # type: ignore[assignment] # it holds nothing at all
+        peer.send("next")
+        self.assertEqual(task.receive(), "next")
+
+    def _let_the_thread_read(self, task: wssync.WebSocketTask) -> None:
+        """Let receives find that another caller has borrowed the reader's role, and wait in the row."""
+        borrowed = unittest.mock.patch.object(task._connection.reader, "borrow", return_value=None)
+        borrowed.start()
+        self.addCleanup(borrowed.stop)
+
     def test_what_an_interrupted_receive_was_given(self) -> None:
         """An exception from outside, after the message had come, puts it back: the next receive gets it."""
         task, peer = self.pair()
+        self._let_the_thread_read(task)
         wait = wssync.engine.completions.Waiter.wait
 
         def interrupted(waiter: Any, timeout: Any) -> None:
+            peer.send("kept")
             wait(waiter, timeout)
             raise KeyboardInterrupt
 
-        peer.send("kept")
         with (
             unittest.mock.patch("wssync.engine.completions.Waiter.wait", interrupted),
             self.assertRaises(KeyboardInterrupt),
@@ -168,6 +191,7 @@ class ReceiveTests(OnlineTestCase):
     def test_one_that_was_given_nothing(self) -> None:
         """It leaves the row, and the message goes to the next."""
         task, peer = self.pair()
+        self._let_the_thread_read(task)
         with (
             unittest.mock.patch("wssync.engine.completions.Waiter.wait", side_effect=KeyboardInterrupt),
             self.assertRaises(KeyboardInterrupt),

@@ -345,7 +345,7 @@ class SendAfterTheEndTests(OnlineTestCase):
 
         task.send("queued", handler("queued"))
         connection = task._connection
-        with connection.outbox.role._lock:  # nobody can finish the connection meanwhile
+        with connection.outbox.role.lock:  # nobody can finish the connection meanwhile
             task.cancel()
             late = threading.Thread(target=lambda: task.send("late", handler("late")))
             late.start()

@@ -19,6 +19,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifndef MS_WINDOWS
+#define HAVE_SOCKETS /* whose descriptors are those of files, as Python's are everywhere else */
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#endif
+
 #if defined(__GNUC__)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #else
@@ -213,6 +220,52 @@ mask(PyObject *module, PyObject *const *args, Py_ssize_t count)
     }
     close_input(&data);
     return masked;
+}
+
+PyDoc_STRVAR(
+    mask_into_doc,
+    "mask_into(target, start, data, key, /)\n--\n\nThe compiled form of wssync.protocol.frames.mask_into.");
+
+static PyObject *
+mask_into(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    const unsigned char *key;
+    Py_buffer target;
+    Py_ssize_t start;
+    Input data;
+
+    (void)module;
+    if (check_count("mask_into", count, 4, 4) < 0) {
+        return NULL;
+    }
+    if (UNLIKELY(!PyByteArray_CheckExact(args[0]))) {
+        PyErr_Format(PyExc_TypeError, "data is masked into a bytearray, not %.100s", Py_TYPE(args[0])->tp_name);
+        return NULL;
+    }
+    start = PyNumber_AsSsize_t(args[1], PyExc_IndexError);
+    if (start == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    key = key_bytes(args[3]);
+    if (key == NULL || open_input(&data, args[2]) < 0) {
+        return NULL;
+    }
+    if (PyObject_GetBuffer(args[0], &target, PyBUF_WRITABLE) < 0) {
+        close_input(&data);
+        return NULL;
+    }
+    if (start < 0 || start > target.len || data.size > target.len - start) {
+        PyErr_SetString(PyExc_IndexError, "the target has no room for the data");
+    }
+    else {
+        write_payload((unsigned char *)target.buf + start, data.bytes, data.size, key);
+    }
+    PyBuffer_Release(&target);
+    close_input(&data);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
 }
 
 /* Encoding */
@@ -486,6 +539,184 @@ cut_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
     return pair_of_sizes(position, total);
 }
 
+/* Frames to and from a socket
+
+   The two short ways of wssync/engine/express.py as one call each. What they did is in a list of the caller's when they
+   return: an exception from outside, which may come before their result is stored, finds nothing lost. */
+
+#ifdef HAVE_SOCKETS
+
+/* Frames up to this size are put together on the stack. */
+#define SHORT_FRAME 4096
+
+static int
+append_rest(PyObject *rest, Py_ssize_t accepted, const unsigned char *frame, Py_ssize_t size)
+{
+    PyObject *entry = Py_BuildValue("ny#", accepted, (const char *)frame, size);
+    int status = entry == NULL ? -1 : PyList_Append(rest, entry);
+
+    Py_XDECREF(entry);
+    return status;
+}
+
+static ssize_t
+send_without_waiting(int descriptor, const unsigned char *frame, Py_ssize_t size, int flags)
+{
+    ssize_t accepted;
+
+    Py_BEGIN_ALLOW_THREADS
+    do {
+        accepted = send(descriptor, frame, (size_t)size, flags);
+    } while (accepted < 0 && errno == EINTR);
+    Py_END_ALLOW_THREADS
+    return accepted < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : accepted;
+}
+
+PyDoc_STRVAR(
+    send_frame_doc,
+    "send_frame(descriptor, flags, first, payload, key, rest, /)\n--\n\n"
+    "Send the masked frame that encode_frame(first, payload, key) makes, by one system call that does not wait.\n\n"
+    "If the kernel does not take all of it, the pair of how many bytes it took and the frame is appended to `rest`.\n"
+    "Raises OSError when the connection is broken.");
+
+static PyObject *
+send_frame(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    unsigned char on_stack[SHORT_FRAME];
+    unsigned char *frame = on_stack;
+    const unsigned char *key;
+    Input payload;
+    PyObject *result = NULL;
+    Py_ssize_t header_size;
+    ssize_t accepted;
+    int descriptor, flags;
+    long first;
+
+    (void)module;
+    if (check_count("send_frame", count, 6, 6) < 0) {
+        return NULL;
+    }
+    descriptor = (int)PyLong_AsLong(args[0]);
+    flags = (int)PyLong_AsLong(args[1]);
+    first = PyLong_AsLong(args[2]);
+    if (UNLIKELY(PyErr_Occurred() != NULL)) {
+        return NULL;
+    }
+    if (UNLIKELY(!PyList_CheckExact(args[5]))) {
+        PyErr_SetString(PyExc_TypeError, "what is left of a frame is put in a list");
+        return NULL;
+    }
+    key = key_bytes(args[4]);
+    if (key == NULL || open_input(&payload, args[3]) < 0) {
+        return NULL;
+    }
+    if (payload.size > SHORT_FRAME - LONGEST_HEADER) {
+        frame = NULL;
+        if (payload.size <= PY_SSIZE_T_MAX - LONGEST_HEADER) {
+            frame = PyMem_RawMalloc((size_t)payload.size + LONGEST_HEADER);
+        }
+        if (frame == NULL) {
+            close_input(&payload);
+            return PyErr_NoMemory();
+        }
+    }
+    header_size = write_header(frame, (unsigned char)first, payload.size, key);
+    write_payload(frame + header_size, payload.bytes, payload.size, key);
+    accepted = send_without_waiting(descriptor, frame, header_size + payload.size, flags);
+    if (UNLIKELY(accepted < 0)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+    }
+    else if (accepted == header_size + payload.size ||
+             append_rest(args[5], accepted, frame, header_size + payload.size) == 0) {
+        Py_INCREF(Py_None);
+        result = Py_None;
+    }
+    if (frame != on_stack) {
+        PyMem_RawFree(frame);
+    }
+    close_input(&payload);
+    return result;
+}
+
+/* Wait for bytes; how many came, -1 with an exception. */
+static ssize_t
+wait_for_bytes(int descriptor, unsigned char *to, Py_ssize_t most)
+{
+    for (;;) {
+        ssize_t received;
+
+        Py_BEGIN_ALLOW_THREADS
+        received = recv(descriptor, to, (size_t)most, 0);
+        Py_END_ALLOW_THREADS
+        if (received >= 0) {
+            return received;
+        }
+        if (errno != EINTR) {
+            PyErr_SetFromErrno(PyExc_OSError);
+            return -1;
+        }
+        if (PyErr_CheckSignals() < 0) {
+            return -1;
+        }
+    }
+}
+
+static int
+append_bytes(PyObject *list, const unsigned char *bytes, Py_ssize_t size)
+{
+    PyObject *object = PyBytes_FromStringAndSize((const char *)bytes, size);
+    int status = object == NULL ? -1 : PyList_Append(list, object);
+
+    Py_XDECREF(object);
+    return status;
+}
+
+PyDoc_STRVAR(
+    receive_messages_doc,
+    "receive_messages(descriptor, most, limit, messages, rest, /)\n--\n\n"
+    "Wait for at most `most` bytes, and cut messages out of them as cut_messages does.\n\n"
+    "What is left of the bytes is appended to `rest`, or b'' if the stream has ended. Returns how many bytes of\n"
+    "payload the messages have. Raises OSError when the connection is broken, and what a signal handler raises.");
+
+static PyObject *
+receive_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t most, limit = PY_SSIZE_T_MAX, position = 0, total = 0;
+    ssize_t received;
+    unsigned char *bytes;
+    int descriptor, status;
+
+    (void)module;
+    if (check_count("receive_messages", count, 5, 5) < 0) {
+        return NULL;
+    }
+    descriptor = (int)PyLong_AsLong(args[0]);
+    most = PyLong_AsSsize_t(args[1]);
+    if (args[2] != Py_None) {
+        limit = PyNumber_AsSsize_t(args[2], NULL);
+    }
+    if (UNLIKELY(PyErr_Occurred() != NULL)) {
+        return NULL;
+    }
+    if (UNLIKELY(most <= 0 || !PyList_CheckExact(args[3]) || !PyList_CheckExact(args[4]))) {
+        PyErr_SetString(PyExc_TypeError, "at least one byte is received, and what came is put in lists");
+        return NULL;
+    }
+    bytes = PyMem_RawMalloc((size_t)most);
+    if (bytes == NULL) {
+        return PyErr_NoMemory();
+    }
+    received = wait_for_bytes(descriptor, bytes, most);
+    status = received < 0 ? -1 : cut(bytes, received, limit, args[3], &position, &total);
+    if (status == 0 && (position < received || received == 0)) {
+        status = append_bytes(args[4], bytes + position, received - position);
+    }
+    PyMem_RawFree(bytes);
+    return status < 0 ? NULL : PyLong_FromSsize_t(total);
+}
+
+#endif
+
 /* The module */
 
 /* By way of a plain function pointer type, so that the cast to PyCFunction is one that compilers let pass. */
@@ -495,6 +726,11 @@ static PyMethodDef methods[] = {
     {"cut_messages", FASTCALL(cut_messages), METH_FASTCALL, cut_messages_doc},
     {"encode_frame", FASTCALL(encode_frame), METH_FASTCALL, encode_frame_doc},
     {"mask", FASTCALL(mask), METH_FASTCALL, mask_doc},
+    {"mask_into", FASTCALL(mask_into), METH_FASTCALL, mask_into_doc},
+#ifdef HAVE_SOCKETS
+    {"receive_messages", FASTCALL(receive_messages), METH_FASTCALL, receive_messages_doc},
+    {"send_frame", FASTCALL(send_frame), METH_FASTCALL, send_frame_doc},
+#endif
     {NULL, NULL, 0, NULL},
 };
 
@@ -508,7 +744,7 @@ static PyModuleDef_Slot slots[] = {
     {0, NULL},
 };
 
-PyDoc_STRVAR(module_doc, "The compiled forms of three functions of wssync.protocol.frames.");
+PyDoc_STRVAR(module_doc, "The compiled forms of four functions of wssync.protocol.frames, and two for sockets.");
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,

@@ -54,20 +54,27 @@ class Frozen(_Base):
     __dataclass_fields__: ClassVar[Any] = _DataclassFields()
     _known: ClassVar[FrozenSet[str]]
     _required: ClassVar[FrozenSet[str]]
+    _is_checked: ClassVar[bool]
 
     def __init_subclass__(cls) -> None:
         inherited, own = cls.__match_args__, cls.__annotations__
         cls.__match_args__ = tuple(dict.fromkeys((*inherited, *own)))  # type: ignore[misc] # it says: the fields in order
         cls._known = frozenset(cls.__match_args__)
+        cls._is_checked = cls._check is not Frozen._check
         cls._required = cls._known - {name for base in cls.__mro__ for name in vars(base)}
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        if values:
-            named = self._named(values, named)
-        if not self._required <= named.keys() <= self._known:
-            self._refuse(named)
-        self.__dict__.update(named)
-        self._check()
+        names = self.__match_args__
+        if len(values) == len(names) and not named:
+            self.__dict__.update(zip(names, values))
+        else:
+            if values:
+                named = self._named(values, named)
+            if not self._required <= named.keys() <= self._known:
+                self._refuse(named)
+            self.__dict__.update(named)
+        if self._is_checked:
+            self._check()
 
     def _check(self) -> None:
         """Raise TypeError or ValueError for a value that makes no sense; `vars(self)` has those that were given."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence,
 from .configuration import SessionConfiguration
 from .delegate import method_of
 from .engine import surroundings
-from .engine.completions import wait_within
+from .engine.completions import Latch, wait_within
 from .engine.connection import Connection
 from .engine.gate import Gate
 from .engine.goodbye import remember_fork
@@ -74,7 +74,7 @@ class Session:
         self._invalid = False
         self._announced = False
         self._dissolved = False
-        self._gone: Optional[threading.Event] = None  # there once somebody waits for it
+        self._gone: Optional[Latch] = None  # there once somebody waits for it
         self._begin_afresh()
         remember_fork(self)
 
@@ -218,7 +218,7 @@ class Session:
         with self._lock:
             if self._dissolved:
                 return True
-            gone = self._gone = self._gone or threading.Event()
+            gone = self._gone = self._gone or Latch()
         return wait_within(gone, timeout)
 
     def reset(self, completion_handler: Optional[Callable[[], object]] = None) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Optional, Tuple, Union
 
 from .logs import log
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
             """Run `fn(*args)` some time later, on whatever thread; may raise if it takes no more work."""
 
 
-__all__ = ["Preparable", "Strand", "call"]
+__all__ = ["Preparable", "Series", "Strand", "call"]
 
 
 class Preparable:
@@ -37,6 +37,38 @@ class Preparable:
     def prepare(self) -> None:
         """Start the thread: when the interpreter exits, no thread can be started any more."""
         raise NotImplementedError  # pragma: no cover - there are two, and both do
+
+
+class Series:
+    """One callback for many values, one after the other: a flood of messages costs one entry of the strand.
+
+    A value stays in `values` until its callback has returned. With fewer than `low` left, `ran_low()` is called after
+    each callback, however that ended.
+    """
+
+    __slots__ = ("_fn", "_low", "_ran_low", "values")
+
+    def __init__(self, fn: Callable[[Any], object], values: Deque[Any], low: int, ran_low: Callable[[], None]) -> None:
+        self._fn = fn
+        self._low = low
+        self._ran_low = ran_low
+        self.values = values
+
+    def run(self, most: int, until: float) -> int:
+        """Run at most so many callbacks, not longer than `until`, and return how many that were."""
+        fn, values, low = self._fn, self.values, self._low
+        ran = 0
+        while values and ran < most and (not ran or time.monotonic() <= until):
+            ran += 1
+            try:
+                fn(values[0])
+            except Exception:
+                log().exception("wssync: a callback raised: %r", fn)
+            finally:
+                values.popleft()
+                if len(values) < low:
+                    self._ran_low()
+        return ran
 
 
 class Strand:
@@ -60,7 +92,7 @@ class Strand:
     def __init__(self, executor: Executor, refused: Callable[[BaseException], None]) -> None:
         self._executor = executor
         self._refused: Optional[Callable[[BaseException], None]] = refused
-        self._entries: Deque[Tuple[Callable[..., object], Tuple[Any, ...]]] = deque()
+        self._entries: Deque[Union[Series, Tuple[Callable[..., object], Tuple[Any, ...]]]] = deque()
         self._busy = threading.Lock()
         self._final: Optional[Callable[[], None]] = None
         self._concluded = False
@@ -70,6 +102,10 @@ class Strand:
     def put(self, fn: Callable[..., object], *args: Any) -> None:
         """Append a callback. Any thread, also with a lock held; nothing runs before `kick`."""
         self._entries.append((fn, args))
+
+    def put_series(self, series: Series) -> None:
+        """Append a callback for each of many values. Any thread, also with a lock held."""
+        self._entries.append(series)
 
     def expect(self) -> None:
         """A callback will come, some time: the session's own thread shall be there for it. No lock held."""
@@ -162,10 +198,18 @@ class Strand:
         while entries:
             if not left or time.monotonic() > end:
                 return True
-            fn, args = entries.popleft()
-            call(fn, *args)
-            del fn, args
-            left -= 1
+            entry = entries[0]  # only the runner takes entries away
+            if isinstance(entry, Series):
+                try:
+                    left -= entry.run(left, end)
+                finally:
+                    if not entry.values:
+                        entries.popleft()
+            else:
+                entries.popleft()
+                call(entry[0], *entry[1])
+                left -= 1
+            del entry
         return False
 
     def _conclude(self) -> None:
@@ -180,7 +224,7 @@ class Strand:
             final()
 
     def _bury(self) -> None:
-        lost = len(self._entries)
+        lost = sum(len(entry.values) if isinstance(entry, Series) else 1 for entry in self._entries)
         self._entries.clear()
         if lost:
             log().error("%d callbacks could not be delivered, the executor refused them: %r", lost, self._dead)

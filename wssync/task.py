@@ -20,9 +20,10 @@ abrupt: what was not sent or not read is dropped.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple, Type, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Callable, Iterator, Optional, Tuple, Type, Union, overload
 
-from .engine.completions import Completion, Handler, Message, Result, Waiter, wait_within
+from .engine.blocking import answer, wait_or_withdraw
+from .engine.completions import Handler, Message, Result, ThreadEnd, Waiter, wait_within
 from .engine.state import Phase
 from .errors import ConnectionClosed, WebSocketError
 from .protocol.closing import CloseCode, encode_close
@@ -33,9 +34,10 @@ from .transport.clock import Clock
 if TYPE_CHECKING:
     import types
 
+    from .engine.completions import Event
+
 __all__ = ["WebSocketTask"]
 
-T = TypeVar("T")
 Data = Union[str, bytes, bytearray, memoryview]
 
 QUIET_CODES = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RECEIVED)
@@ -77,20 +79,17 @@ class WebSocketTask(SessionTask):
         `TypeError` for another type, `ValueError` for a `str` with lone surrogates: nothing is sent then.
         """
         opcode, payload = _encode(message)
-        _check_timeout(timeout, completion_handler)
+        if timeout is not None or completion_handler is not None:
+            _check_timeout(timeout, completion_handler)
+        connection = self._connection
         if completion_handler is not None:
             handler = completion_handler
-            self._connection.send(opcode, payload, Handler(lambda completion: handler(completion.error)))
+            connection.send(opcode, payload, Handler(lambda completion: handler(completion.error)))
             return
-        self._refuse_unstarted("send")
-        waiter: Waiter[None] = Waiter()
-        outgoing = self._connection.send(opcode, payload, waiter)
-        withdrawn = _wait(self._connection.clock, waiter, timeout, lambda: self._connection.withdraw_send(outgoing))
-        if withdrawn:
-            raise TimeoutError(f"the message was not sent within {timeout} seconds; it was withdrawn")
-        if not waiter.done:
-            raise TimeoutError(f"the message was not sent within {timeout} seconds; it has begun and still goes out")
-        _answer(waiter)
+        sent = connection.send_at_once(0x80 | opcode, payload)
+        if sent is not True:
+            self._refuse_unstarted("send")
+            connection.wait_until_sent(sent or connection.send(opcode, payload, Waiter()), timeout)
 
     def send_ping(
         self,
@@ -117,9 +116,9 @@ class WebSocketTask(SessionTask):
             timeout = self._plan.configuration.ping_timeout
         waiter: Waiter[float] = Waiter()
         ping = self._connection.ping(data, waiter)
-        if _wait(self._connection.clock, waiter, timeout, lambda: self._connection.withdraw_ping(ping)):
+        if wait_or_withdraw(self._connection.clock, waiter, timeout, lambda: self._connection.withdraw_ping(ping)):
             raise TimeoutError(f"no pong came within {timeout} seconds")
-        return _answer(waiter)
+        return answer(waiter)
 
     def send_pong(self, payload: bytes = b"") -> None:
         """Send a pong that nobody asked for (RFC 6455 section 5.5.3); it never blocks. `ValueError` over 125 bytes.
@@ -145,37 +144,26 @@ class WebSocketTask(SessionTask):
         non-blocking read brings. With a handler it returns at once, and `completion_handler(result)` is called later,
         once, for one message. Receives are first come, first served.
         """
-        _check_timeout(timeout, completion_handler)
         connection = self._connection
         if completion_handler is not None:
+            _check_timeout(timeout, completion_handler)
             connection.receive(Handler(connection.deliver(completion_handler)))
             return None
-        self._refuse_unstarted("receive")
-        if timeout == 0:
-            return self._receive_now()
-        waiter: Waiter[Message] = Waiter()
-        try:
-            connection.receive(waiter)
-            withdrawn = _wait(self._connection.clock, waiter, timeout, lambda: connection.withdraw_receive(waiter))
-        except BaseException:  # it must not stay in the row, where it would take a message that nobody gets
-            if not connection.withdraw_receive(waiter) and waiter.value is not None:
-                connection.put_back(waiter.value)
-            raise
-        if withdrawn:
-            raise TimeoutError(f"no message came within {timeout} seconds")
-        return _answer(waiter)
-
-    def _receive_now(self) -> Message:
-        connection = self._connection
-        message = connection.take()
-        if message is None:
-            reader = connection.reader
-            if reader is not None:
-                reader.read_now()
-                message = connection.take()
-        if message is None:
-            raise TimeoutError("no message is there now")
-        return message
+        if timeout is not None:
+            _check_timeout(timeout, None)
+            self._refuse_unstarted("receive")
+            return connection.receive_within(timeout) if timeout else connection.receive_now()
+        express, reader = connection.inbox.express, connection.reader
+        if express:
+            try:
+                return express.popleft()
+            except IndexError:
+                pass  # another caller was quicker
+        got = None if express is None or reader is None else reader.borrow(None)
+        if got is None or isinstance(got, Waiter):
+            self._refuse_unstarted("receive")
+            return connection.receive_in_turn(got, None, None)
+        return got
 
     def receive_each(self, handler: Callable[[Result], object]) -> None:
         """Give every message to `handler(result)`, in order, until the end; exactly one last call carries the error.
@@ -230,22 +218,32 @@ class WebSocketTask(SessionTask):
         """
         encode_close(close_code, reason)
         _check_timeout(timeout, None)
-        self._begin_close(close_code, reason, timeout)
-        self._join()
+        try:
+            self._begin_close(close_code, reason, timeout, awaited=True)
+            self._join(timeout)
+        finally:
+            self._connection.wake()  # an interrupt must not leave a deadline that nobody was told of
 
-    def _begin_close(self, code: Optional[int], reason: Union[str, bytes, None], timeout: Optional[float]) -> None:
+    def _begin_close(
+        self, code: Optional[int], reason: Union[str, bytes, None], timeout: Optional[float], *, awaited: bool = False
+    ) -> None:
         self._prepare()
         text = reason.decode() if isinstance(reason, bytes) else reason
-        self._connection.close(code, text or None, timeout)
+        self._connection.close(code, text or None, timeout, awaited=awaited)
 
-    def _join(self) -> None:
-        thread = self._connection.thread
-        if thread is not None and thread is not threading.current_thread():
-            connection = self._connection
+    def _join(self, timeout: Optional[float] = None) -> None:
+        connection = self._connection
+        thread = connection.thread
+        if thread is None or thread is threading.current_thread():
+            return
+        seconds = self._plan.configuration.close_timeout if timeout is None else timeout
+        try:
             # By the clock first: if a test holds that still, it is told so, and does not hang.
-            _wait_for(connection.clock, connection.gone, self._plan.configuration.close_timeout)
-            wait_within(connection.gone, None)
-            thread.join()
+            _wait_for(connection.clock, connection.gone if thread.ident is None else ThreadEnd(thread), seconds)
+        finally:
+            connection.wake()  # it looks at the deadline that it may not have been told of
+        wait_within(connection.gone, None)
+        thread.join()
 
     def wait_until_open(self, timeout: Optional[float] = None) -> None:
         """Block until the opening handshake is over; raises its error, or `TimeoutError` after `timeout` seconds."""
@@ -350,10 +348,10 @@ class WebSocketTask(SessionTask):
 
 def _encode(message: Data) -> Tuple[Opcode, bytes]:
     """The opcode and the bytes of a message; a buffer is copied, for its owner may change it."""
-    if isinstance(message, str):
-        return Opcode.TEXT, message.encode()
     if isinstance(message, bytes):
         return Opcode.BINARY, message
+    if isinstance(message, str):
+        return Opcode.TEXT, message.encode()
     if isinstance(message, (bytearray, memoryview)):
         return Opcode.BINARY, bytes(message)
     try:
@@ -390,26 +388,7 @@ def _check_timeout(timeout: Optional[float], handler: object) -> None:
         raise ValueError(f"timeout must not be negative: {timeout!r}")
 
 
-def _wait_for(clock: Clock, event: threading.Event, timeout: Optional[float]) -> bool:
+def _wait_for(clock: Clock, event: Event, timeout: Optional[float]) -> bool:
     if timeout is None:
         return wait_within(event, None)
     return clock.wait(lambda seconds: wait_within(event, seconds), timeout)
-
-
-def _wait(clock: Clock, waiter: Waiter[Any], timeout: Optional[float], withdraw: Callable[[], bool]) -> bool:
-    """Wait for the answer; true if it did not come and the request was withdrawn. An interrupt withdraws it too."""
-    try:
-        if timeout is None:
-            waiter.wait(None)
-        else:
-            clock.wait(waiter.wait, timeout)
-    except BaseException:
-        withdraw()
-        raise
-    return not waiter.done and withdraw()
-
-
-def _answer(completion: Completion[T]) -> Optional[T]:
-    if completion.error is not None:
-        raise completion.error.with_traceback(None)
-    return completion.value

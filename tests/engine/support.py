@@ -36,6 +36,7 @@ from wssync.transport.stream import Address, Buffer, Stream
 from wssync.transport.waiting import Attempt, Waker, wait_for
 
 if TYPE_CHECKING:
+    from wssync.engine.completions import Event
     from wssync.strand import Executor
 
 PATIENCE = 20.0
@@ -208,6 +209,10 @@ class MemoryStream(Stream):
     def shutdown_write(self) -> None:
         raise AssertionError("the engine does not close one half")
 
+    def shutdown_read(self) -> None:
+        self._note("shutdown_read")
+        self._wake()
+
     def shutdown(self) -> None:
         self._note("shutdown")
 
@@ -343,7 +348,7 @@ class Rig:
             self.engine._begin_open(self.engine._open())
             self.stream.idle = lambda timeout: None
 
-    def wait(self, event: threading.Event) -> None:
+    def wait(self, event: Event) -> None:
         self.case.assertTrue(event.wait(PATIENCE), "that did not happen")
 
     def settle(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Callable, List
 from unittest import mock
 
 from wssync.engine import completions
-from wssync.engine.completions import Completion, Handler, Result, Waiter, wait_within
+from wssync.engine.completions import Completion, Handler, Latch, Result, Waiter, wait_within
 from wssync.errors import Cancelled
 from wssync.executors import QueueExecutor
 from wssync.strand import Strand
@@ -81,6 +81,52 @@ class CompletionTests(unittest.TestCase):
         self.strand.kick()
         self.executor.run_pending()
         self.assertEqual(got, [handler])
+
+
+class LatchTests(unittest.TestCase):
+    def test_all_waiters_are_let_through(self) -> None:
+        """Those who wait already, however many, and those who come later; setting it again does nothing."""
+        latch = Latch()
+        waiting = [Running(lambda: latch.wait(PATIENCE)) for _ in range(3)] + [Running(latch.wait)]
+        while len(latch._row) < 4:
+            latch.wait(0.001)
+        self.assertFalse(latch.is_set())
+        latch.set()
+        latch.set()
+        self.assertEqual([each.result() for each in waiting], [True] * 4)
+        self.assertTrue(latch.is_set() and latch.wait() and latch.wait(0))
+
+    def test_a_waiter_gives_up(self) -> None:
+        """It is told that nothing has happened, and leaves nothing behind."""
+        latch = Latch()
+        for timeout in (0, -1, 0.001):
+            self.assertFalse(latch.wait(timeout))
+        self.assertEqual(latch._row, [])
+
+    def test_it_happens_while_somebody_joins_the_row(self) -> None:
+        """Who stands in the row looks once more: `set` may have gone along it before."""
+        latch = Latch()
+
+        class Row(List[threading.Lock]):
+            def append(self, gate: threading.Lock) -> None:
+                latch.set()
+                super().append(gate)
+
+        latch._row = Row()
+        self.assertTrue(latch.wait())
+        self.assertEqual(latch._row, [])
+
+    def test_the_last_waiter_gives_up_while_it_happens(self) -> None:
+        """The row is empty when `set` comes to it: nobody is left to be let through."""
+
+        class Row(List[threading.Lock]):
+            def __bool__(self) -> bool:
+                return True
+
+        latch = Latch()
+        latch._row = Row()
+        latch.set()
+        self.assertTrue(latch.is_set())
 
 
 class WaitingTests(unittest.TestCase):

@@ -802,8 +802,8 @@ class ExecutorTests(unittest.TestCase):
                 states.append(
                     (
                         connection.mutex.locked(),
-                        connection.outbox.role._lock._is_owned(),  # type: ignore[attr-defined]
-                        rig.engine.reader.role._lock._is_owned(),  # type: ignore[attr-defined]
+                        connection.outbox.role.is_mine,
+                        rig.engine.reader.role.is_mine,
                     )
                 )
                 return fn(*args)
@@ -887,6 +887,13 @@ class ForkTests(unittest.TestCase):
         rig = Rig(self, opened=False)
         rig.connection.abandon()
         self.assertEqual(rig.stream.calls, [])
+
+
+class WeightTests(unittest.TestCase):
+    def test_an_instance_has_no_dictionary_of_its_own(self) -> None:
+        """A new name in the state is one more slot."""
+        rig = Rig(self)
+        self.assertEqual(vars(rig.connection), {})
 
 
 class LockTests(unittest.TestCase):

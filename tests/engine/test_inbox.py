@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import unittest
-from typing import List, Optional, Tuple
+from collections import deque
+from typing import Any, Deque, List, Optional, Tuple
 from unittest import mock
 
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
 from wssync.engine.inbox import Inbox
 from wssync.errors import Cancelled, ConnectionClosed
 from wssync.executors import QueueExecutor
-from wssync.strand import Strand
+from wssync.protocol.messages import Event
+from wssync.strand import Series, Strand
 
 
 class InboxTestCase(unittest.TestCase):
@@ -26,7 +28,7 @@ class InboxTestCase(unittest.TestCase):
 
     def publish(self, *messages: Message) -> None:
         for message in messages:
-            self.inbox.publish(message)
+            self.inbox.publish([message], 1)
         self.inbox.match(self.strand)
 
     def waiter(self) -> Completion[Message]:
@@ -45,13 +47,107 @@ class InboxTestCase(unittest.TestCase):
         def keep(result: Result) -> None:
             got.append((result.message, None if result.error is None else str(result.error)))
 
-        self.inbox.receive_each(keep, self.strand)
+        self.inbox.receive_each(keep, lambda: None, self.strand)
         return got
 
     def run_handlers(self) -> None:
         self.strand.kick()
         while self.executor.run_pending():
             pass
+
+
+class ExpressTests(InboxTestCase):
+    """Rules 122, 124 and 135: the short way is open as long as nobody would be passed on it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.inbox.match(self.strand)
+
+    def assertOpen(self) -> None:
+        """It leads to the messages themselves, without the mutex."""
+        self.assertIs(self.inbox.express, self.inbox._ready)
+
+    def test_it_leads_to_the_messages(self) -> None:
+        """The oldest first, whether there are any or not."""
+        self.assertOpen()
+        self.publish("one", "two")
+        self.assertOpen()
+        assert self.inbox.express is not None
+        self.assertEqual(self.inbox.express.popleft(), "one")
+        self.assertEqual(self.inbox.take(), "two")
+        self.assertOpen()
+
+    def test_an_earlier_receive_closes_it(self) -> None:
+        """Until it is answered or withdrawn; also one that its caller has read for."""
+        first, second = self.waiter(), self.waiter()
+        self.assertIsNone(self.inbox.express)
+        self.publish("one")
+        self.assertIsNone(self.inbox.express)
+        self.inbox.withdraw(second)
+        self.assertOpen()
+        self.assertEqual(first.value, "one")
+        slot: Waiter[Message] = Waiter()
+        self.inbox.receive_first(slot)
+        self.assertIsNone(self.inbox.express)
+        self.publish("two")
+        self.assertEqual(slot.value, "two")
+        self.assertOpen()
+
+    def test_a_caller_who_is_still_on_it_when_it_closes(self) -> None:
+        """No message is given twice: what was there is the handler's, and the caller finds nothing at any time."""
+        self.publish("one", "two")
+        way, hand = self.inbox.express, self.inbox._handed.hand_series
+        assert way is not None
+
+        def hand_meanwhile(*arguments: Any) -> Series:
+            series = hand(*arguments)
+            self.assertRaises(IndexError, way.popleft)
+            return series
+
+        with mock.patch.object(self.inbox._handed, "hand_series", hand_meanwhile):
+            got = self.each()
+        self.run_handlers()
+        self.assertEqual([message for message, _ in got], ["one", "two"])
+
+    def test_receive_each_closes_it(self) -> None:
+        """For good: every message is its handler's."""
+        self.each()
+        self.publish("one")
+        self.assertIsNone(self.inbox.express)
+
+    def test_a_suspended_task_closes_it(self) -> None:
+        """As long as that lasts, messages are kept."""
+        self.publish("one")
+        self.inbox.held = True
+        self.assertTrue(self.inbox.held)
+        self.assertIsNone(self.inbox.express)
+        self.inbox.held = False
+        self.assertOpen()
+
+    def test_reading_that_waits_for_room_closes_it(self) -> None:
+        """Every message taken may make room, and somebody has to look."""
+        for paused in (True, True, False, False):
+            self.inbox.paused = paused
+            self.assertIs(self.inbox.paused, paused)
+            if paused:
+                self.assertIsNone(self.inbox.express)
+            else:
+                self.assertOpen()
+
+    def test_a_fault_behind_the_messages_closes_it(self) -> None:
+        """Whoever comes to it has to bring it into effect."""
+        self.publish("one")
+        self.inbox.defer(ConnectionClosed("x"))
+        self.assertIsNone(self.inbox.express)
+        self.assertEqual(self.inbox.take(), "one")
+
+    def test_an_end_that_is_near_closes_it(self) -> None:
+        """For good, whatever comes and goes."""
+        self.inbox.bar()
+        self.publish("one")
+        self.waiter()
+        self.inbox.end(Cancelled("x"), self.strand, drop=True)
+        self.assertIsNone(self.inbox.express)
 
 
 class MatchingTests(InboxTestCase):
@@ -70,6 +166,14 @@ class MatchingTests(InboxTestCase):
         self.assertEqual(self.inbox.unread, 3)
         self.assertEqual((self.waiter().value, self.inbox.take(), self.handler().value), ("", "b", b"c"))
         self.assertIsNone(self.inbox.take())
+
+    def test_messages_from_a_queue(self) -> None:
+        """As many as are said leave it, in order; the others stay."""
+        left: Deque[Event] = deque(["one", "two", "three"])
+        self.inbox.publish(left, 2)
+        self.assertEqual(
+            (self.inbox.take(), self.inbox.take(), self.inbox.take(), list(left)), ("one", "two", None, ["three"])
+        )
 
     def test_demand_is_seen(self) -> None:
         """A waiter or `receive_each` is demand; a message unread is none."""
@@ -193,6 +297,61 @@ class EndTests(InboxTestCase):
         self.assertEqual(str(waiter.error), "over")
 
 
+class Struck(Waiter[Message]):
+    """Ctrl-C strikes before its answer is given, the first time."""
+
+    strikes = 1
+
+    def resolve(self, *arguments: Any, **keywords: Any) -> None:
+        self.strikes -= 1
+        if self.strikes >= 0:
+            raise KeyboardInterrupt
+        super().resolve(*arguments, **keywords)
+
+
+class StruckTests(InboxTestCase):
+    def test_an_answer_that_was_not_given(self) -> None:
+        """The message and the receive stay in their queues, and the next who looks brings them together."""
+        waiter = self.waiter_of(Struck())
+        with self.assertRaises(KeyboardInterrupt):
+            self.publish("a")
+        self.assertFalse(waiter.done)
+        self.inbox.match(self.strand)
+        self.assertEqual(waiter.value, "a")
+
+    def test_an_error_that_was_not_given(self) -> None:
+        """So do they at the end."""
+        waiter = self.waiter_of(Struck())
+        error = ConnectionClosed("over")
+        with self.assertRaises(KeyboardInterrupt):
+            self.inbox.end(error, self.strand, drop=False)
+        self.assertFalse(waiter.done)
+        self.inbox.match(self.strand)
+        self.assertIs(waiter.error, error)
+
+    def waiter_of(self, waiter: Waiter[Message]) -> Waiter[Message]:
+        self.receive(waiter)
+        return waiter
+
+
+class GatherTests(InboxTestCase):
+    def test_a_caller_who_was_on_the_way(self) -> None:
+        """It has one of the messages that go over; the others are all there, in order."""
+
+        class Raced(Deque[Message]):
+            """Somebody pops while its length is asked."""
+
+            def __len__(self) -> int:
+                size = super().__len__()
+                self.popleft()
+                return size
+
+        self.inbox._left = Raced(["a", "b", "c"])
+        self.inbox.held = True
+        self.assertEqual(list(self.inbox._ready), ["b", "c"])
+        self.assertIsNone(self.inbox._left)
+
+
 class LimitTests(InboxTestCase):
     def test_the_number_of_messages(self) -> None:
         """Full with 16 unread ones, not with 15; taking one makes room."""
@@ -249,9 +408,8 @@ class LimitTests(InboxTestCase):
         self.assertFalse(self.inbox.is_full())
         self.publish(message)
         self.assertTrue(self.inbox.is_full())
-        self.inbox.returned()
+        self.run_handlers()
         self.assertFalse(self.inbox.is_full())
-        self.inbox.returned()
         self.publish(message)
         self.assertFalse(self.inbox.is_full())
 
@@ -287,7 +445,7 @@ class FaultTests(InboxTestCase):
     def test_a_result_is_what_each_gets(self) -> None:
         """`receive_each` hands out `Result` objects."""
         got: List[Result] = []
-        self.inbox.receive_each(got.append, self.strand)
+        self.inbox.receive_each(got.append, lambda: None, self.strand)
         self.publish("a")
         self.run_handlers()
         self.assertEqual([type(result) for result in got], [Result])

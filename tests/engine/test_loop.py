@@ -63,9 +63,7 @@ class OpeningTests(unittest.TestCase):
         data = frame(TEXT, b"first") + frame(TEXT, b"second")
         rig = Rig(self, opened=False, answer=accepting(data[:4], data[4:]))
         states: List[bool] = []
-        rig.connection.opened.set = lambda: states.append(  # type: ignore[method-assign]
-            rig.engine.reader.role._lock._is_owned()  # type: ignore[attr-defined]
-        )
+        rig.connection.opened = mock.Mock(set=lambda: states.append(rig.engine.reader.role.is_mine))
         rig.open()
         self.assertEqual(states, [True])
         rig.settle()
@@ -450,7 +448,6 @@ class FinishTests(unittest.TestCase):
         connection = rig.connection
         self.assertIsNone(connection.waker)
         self.assertIsNone(connection.reader)
-        self.assertIsNone(connection.decoder)
         self.assertIs(connection.closing.state, ClosingState.CLOSED)
         for event in (connection.opened, connection.ended, connection.gone):
             self.assertTrue(event.is_set())
@@ -606,7 +603,7 @@ class FinishTests(unittest.TestCase):
 
         def close() -> None:
             for role in (rig.engine.reader.role, rig.connection.outbox.role):
-                owned.append(role._lock._is_owned())  # type: ignore[attr-defined]
+                owned.append(role.lock._is_owned())  # type: ignore[attr-defined]
 
         rig.connection.cancel()
         with mock.patch.object(rig.stream, "close", close):
@@ -621,7 +618,7 @@ class FinishTests(unittest.TestCase):
 
         def watched() -> None:
             for role in (rig.engine.reader.role, rig.connection.outbox.role):
-                owned.append(role._lock._is_owned())  # type: ignore[attr-defined]
+                owned.append(role.lock._is_owned())  # type: ignore[attr-defined]
             complete()
 
         rig.connection.cancel()

@@ -130,7 +130,7 @@ class SuccessTests(OpeningTestCase):
         self.stream.room = 10
         self.script.append(self.stream.take)
         self.open()
-        self.assertEqual([wait[:2] for wait in self.stream.waits], [(False, True)])
+        self.assertEqual([wait[:2] for wait in self.stream.waits], [(False, True), (True, False)])
 
     def test_what_tls_holds_is_flushed(self) -> None:
         """The request has left only when the kernel has it; what TLS says on its own leaves while we wait."""

@@ -9,7 +9,8 @@ from unittest import mock
 
 from wssync.engine.completions import Completion, Handler, Waiter
 from wssync.engine.heartbeat import Ping
-from wssync.engine.outbox import JOIN, MOST_PONGS, Message, Outbox
+from wssync.engine.outbox import JOIN, Message, Outbox
+from wssync.engine.outgoing import MOST_PONGS
 from wssync.errors import Cancelled, ConnectionClosed
 from wssync.executors import QueueExecutor
 from wssync.protocol.closing import ClosingHandshake, ClosingState
@@ -601,12 +602,12 @@ class SharingTests(OutboxTestCase):
         self.pump()
         encoder = self.outbox._encoder
         assert encoder is not None
-        self.assertTrue(encoder._keys)
+        self.assertTrue(encoder.keys)
         role = self.outbox.role
         self.append(b"b")
         self.outbox.abandon(threading.Lock())
         self.assertIsNot(self.outbox.role, role)
-        self.assertFalse(encoder._keys)
+        self.assertFalse(encoder.keys)
         self.assertEqual(self.pump(), [])
         Outbox(self.mutex, self.strand, self.clock.now, self.closing).abandon(threading.Lock())
 

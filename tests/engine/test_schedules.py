@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import unittest
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Deque, List, Optional
 
 from wssync.engine.completions import Message, Waiter
 from wssync.engine.roles import Role
@@ -18,6 +18,7 @@ from wssync.errors import Cancelled, ConnectionClosed
 from wssync.protocol.frames import Opcode
 
 from ..protocol.wire import CLOSE, PING, TEXT, frame
+from .borrowing import FORMS, SocketRig
 from .support import PATIENCE, Rig, Running, close_body
 
 BYE = frame(CLOSE, close_body(1000))
@@ -397,6 +398,417 @@ class ReceivingTests(ScheduleTestCase):
         rig.stream.wait_until(lambda: rig.stream.waits[-1][0], "it reads again")
 
 
+class BorrowingTests(ScheduleTestCase):
+    """A borrower against the engine thread, another receive, and the end."""
+
+    def rig(self) -> SocketRig:
+        return SocketRig(self, "staged", threaded=True)
+
+    def arriving(self, rig: SocketRig, name: str) -> Point:
+        """Park a borrower, or who else comes, before that method of the reader."""
+        point = Point()
+        before(rig.reader, name, point)
+        return point
+
+    def test_the_borrower_leaves_before_the_engine_says_that_it_sleeps(self) -> None:
+        """The engine looks at `lent` again after it has said so: nobody would wake it."""
+        rig = SocketRig(self, "staged")
+        reader = rig.reader
+        looks: List[bool] = []
+
+        class Racing(type(reader)):  # type: ignore[misc] # a class with one more property
+            @property
+            def lent(self) -> bool:
+                looks.append(self.asleep)
+                return len(looks) == 1  # it leaves right after the first look
+
+            @lent.setter
+            def lent(self, lent: bool) -> None:
+                pass
+
+        reader.__class__ = Racing
+        with rig.connection.mutex:
+            aside = reader.stands_aside()
+        self.assertEqual((aside, looks), (0.0, [False, True]))
+
+    def test_the_borrower_leaves_after_the_engine_has_said_that_it_sleeps(self) -> None:
+        """It looks after it has let go, and wakes it, whether the engine sleeps already or is about to."""
+        for sleeps in (True, False):
+            rig = self.rig()
+            receiving = rig.receiving()
+            point = Point(rig.connection.thread)
+            if sleeps:
+                rig.put_to_sleep()
+            else:
+                rig.stream.before_wait = point
+                rig.connection.wake()
+                point.wait()
+                self.assertTrue(rig.reader.asleep)
+            rig.say(frame(TEXT, b"a"))
+            self.assertEqual(receiving.result(), "a")
+            point.go()
+            rig.stream.wait_until(lambda rig=rig: rig.stream.waits[-1][0], "it reads")  # type: ignore[misc]
+
+    def test_the_borrower_leaves_while_the_engine_awaits_nothing(self) -> None:
+        """It does not sleep yet: no wake is spent on it."""
+        rig = SocketRig(self, "staged", threaded=True, grace=PATIENCE)
+        rig.say(frame(TEXT, b"a"))
+        rig.stream.wait_until(lambda: bool(rig.connection.inbox.unread), "it was read")
+        self.assertEqual(rig.receive_blocking(), "a")
+        receiving = rig.receiving()
+        rig.connection.wake()
+        rig.stream.wait_until(lambda: not rig.stream.waits[-1][0], "it stands aside")
+        waits = len(rig.stream.waits)
+        rig.say(frame(TEXT, b"b"))
+        self.assertEqual(receiving.result(), "b")
+        self.assertEqual(len(rig.stream.waits), waits)
+
+    def test_a_waiter_before_the_borrower_publishes(self) -> None:
+        """It came while the borrower had the bytes in its hands: the borrower is served first all the same."""
+        rig = self.rig()
+        point = self.arriving(rig, "_publish_for_caller")
+        receiving = rig.receiving()
+        rig.say(frame(TEXT, b"a") + frame(TEXT, b"b"))
+        waiting = self.appended_behind(rig, point)
+        self.assertEqual(receiving.result(), "a")
+        self.assertTrue(waiting.wait(PATIENCE))
+        self.assertEqual(waiting.value, "b")
+
+    def appended_behind(self, rig: SocketRig, point: Point) -> Waiter[Message]:
+        """The parked one holds the mutex: what is appended meanwhile waits for it, so it is appended before."""
+        lock = rig.connection.mutex
+        waiter = Waiter[Message]()
+        point.wait()
+        self.assertTrue(lock.locked())
+        appending = Running(lambda: rig.connection.receive(waiter))
+        self.is_waiting(appending)
+        point.go()
+        appending.result()
+        return waiter
+
+    def test_a_waiter_between_the_read_and_the_publishing(self) -> None:
+        """The other order: appended first, with the bytes fetched and not published."""
+        rig = self.rig()
+        point = Point()
+        receiving = rig.receiving()
+        after(rig.reader, "_decode_next", point)
+        rig.say(frame(TEXT, b"a") + frame(TEXT, b"b"))
+        point.wait()
+        waiting = Waiter[Message]()
+        Running(lambda: rig.connection.receive(waiting)).result()
+        point.go()
+        self.assertEqual(receiving.result(), "a")
+        self.assertTrue(waiting.wait(PATIENCE))
+        self.assertEqual(waiting.value, "b")
+
+    def test_a_waiter_after_the_borrower_has_published(self) -> None:
+        """It finds the second message there."""
+        rig = self.rig()
+        point = Point()
+        receiving = rig.receiving()
+        after(rig.reader, "_share", point)
+        rig.say(frame(TEXT, b"a") + frame(TEXT, b"b"))
+        point.wait()
+        waiting = Waiter[Message]()
+        Running(lambda: rig.connection.receive(waiting)).result()
+        self.assertEqual(waiting.value, "b")
+        point.go()
+        self.assertEqual(receiving.result(), "a")
+
+    def test_a_waiter_while_the_role_is_won(self) -> None:
+        """The way was open, the role is had, and somebody stands in the row by then: the borrower queues up behind."""
+        rig = self.rig()
+        rig.connection.wake()
+        reader, point = rig.reader, Point()
+        before(reader, "borrow", point)
+        receiving = Running(rig.receive_blocking)
+        point.wait()
+        waiting = Waiter[Message]()
+        rig.connection.receive(waiting)
+        point.go()
+        rig.say(frame(TEXT, b"a") + frame(TEXT, b"b"))
+        self.assertEqual(receiving.result(), "b")
+        self.assertEqual(waiting.value, "a")
+
+    def test_the_end_before_a_borrower_has_the_role(self) -> None:
+        """The way was open, and it ends before the borrower looks: it reads nothing, and gets the error."""
+        rig = self.rig()
+        point = Point()
+        before(rig.reader, "borrow", point)
+        receiving = Running(rig.receive_blocking)
+        point.wait()
+        rig.connection.cancel()
+        rig.wait(rig.connection.gone)
+        point.go()
+        self.assertIs(receiving.error(), rig.verdict)
+        self.assertEqual(rig.stream.borrowed_waits, [])
+
+    def test_the_end_after_a_borrower_has_the_role(self) -> None:
+        """It has looked and is about to wait for the network: it is roused from that wait, or never begins it."""
+        rig = self.rig()
+        point = Point()
+        rig.before_read = point
+        receiving = Running(rig.receive_blocking)
+        point.wait()
+        rig.connection.cancel()
+        rig.stream.wait_until(lambda: "shutdown_read" in rig.stream.calls, "it was roused")
+        self.assertFalse(rig.connection.ended.is_set(), "it waits for the borrower")
+        point.go()
+        self.assertIs(receiving.error(), rig.verdict)
+        self.ended(rig)
+
+    def test_a_borrower_that_is_roused_too_early(self) -> None:
+        """It begins to wait only after the first call: it is roused until it leaves."""
+        rig = self.rig()
+        point = Point()
+        rig.before_read = point
+        calls: List[str] = []
+        rouse = rig.stream.shutdown_read
+        rig.stream.shutdown_read = lambda: calls.append("x") if len(calls) < 2 else rouse()  # type: ignore[method-assign]
+        receiving = Running(rig.receive_blocking)
+        point.wait()
+        rig.connection.cancel()
+        point.go()
+        self.assertIs(receiving.error(), rig.verdict)
+        self.assertEqual(len(calls), 2)
+
+    def test_an_interrupted_borrower_against_another(self) -> None:
+        """Struck when it had not got the role, or after it had let it go: the other's message is not handed back."""
+        for lets_go in (False, True):
+            rig = self.rig()
+            point, struck = Point(), Point()
+            before(rig.reader, "_note_interrupt", struck)
+            if lets_go:
+                rig.before_read = self.strike
+                first = Running(rig.receive_blocking)
+                struck.wait()
+                rig.wait_for_borrower()
+                rig.before_read = lambda: None
+                after(rig.reader, "_share", point)
+                second = rig.receiving()
+                rig.say(frame(TEXT, b"a"))
+                point.wait()
+            else:
+                after(rig.reader, "_share", point)
+                second = rig.receiving()
+                rig.say(frame(TEXT, b"a"))
+                point.wait()
+                acquire = rig.reader._lock
+                rig.reader._lock = _Striking(acquire)  # type: ignore[assignment]
+                first = Running(rig.receive_blocking)
+                struck.wait()
+                rig.reader._lock = acquire
+            struck.go()
+            self.assertIsInstance(first.error(), KeyboardInterrupt)
+            point.go()
+            self.assertEqual(second.result(), "a")
+            self.assertIsNone(rig.connection.take())
+
+    def strike(self) -> None:
+        raise KeyboardInterrupt
+
+    def test_an_interrupt_is_seen_before_the_role_is_free(self) -> None:
+        """Bytes that the one has fetched are what the next one begins with, however early it comes."""
+        for form in FORMS:
+            rig = SocketRig(self, form)
+            rig.say(frame(TEXT, b"a"))
+            struck = Point()
+            before(rig.reader, "_note_interrupt", struck)
+            now = rig.reader._now
+            rig.reader._now = self.strike  # type: ignore[assignment]
+            first = Running(rig.receive_blocking)
+            struck.wait()
+            rig.reader._now = now
+            second = Running(rig.receive_blocking)
+            self.assertEqual(second.result(), "a")
+            struck.go()
+            self.assertIsInstance(first.error(), KeyboardInterrupt)
+            rig.say(frame(TEXT, b"b"))
+            self.assertEqual(rig.receive_blocking(), "b")
+
+    def test_a_timeout_against_delivery(self) -> None:
+        """Rule 133: the time is over and the message comes, before or after the caller has left the row."""
+        for late in (False, True):
+            rig = self.rig()
+            first = rig.receiving()
+            point = Point()
+            (after if late else before)(rig.connection, "withdraw_receive", point)
+            second = Running(lambda rig=rig: rig.receive_blocking(0.001))  # type: ignore[misc]
+            point.wait()
+            rig.say(frame(TEXT, b"a") + frame(TEXT, b"b"))
+            self.assertEqual(first.result(), "a")
+            point.go()
+            if late:
+                self.assertIsInstance(second.error(), TimeoutError)
+            else:
+                self.assertEqual(second.result(), "b")
+            self.assertEqual(rig.connection.take(), "b" if late else None)
+
+
+class _Striking:
+    """A lock of which one hears by an interrupt that it could not be had."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+
+    def _is_owned(self) -> bool:
+        return bool(self._lock._is_owned())
+
+    def acquire(self, blocking: bool) -> bool:
+        assert not self._lock.acquire(blocking)
+        raise KeyboardInterrupt
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+class ShortWayTests(ScheduleTestCase):
+    """A send that writes at once against what others leave, in both orders."""
+
+    def sent_at_once(self, rig: Rig, point: Point) -> Running[Any]:
+        rig.stream.before_send = point
+        running = Running(lambda: rig.connection.send_at_once(0x81, b"a"))
+        point.wait()
+        return running
+
+    def test_a_pong_while_a_send_is_under_way(self) -> None:
+        """Rule 137: it was left because the role was taken; whoever has it looks again."""
+        rig, point = Rig(self), Point()
+        sending = self.sent_at_once(rig, point)
+        rig.connection.pong(b"p")
+        self.assertEqual(rig.sent(), [])
+        point.go()
+        self.assertIs(sending.result(), True)
+        self.assertEqual(rig.sent(), [(Opcode.TEXT, b"a"), (Opcode.PONG, b"p")])
+
+    def test_a_pong_before_a_send(self) -> None:
+        """It has closed the short way: the message goes the long way, behind it."""
+        rig = Rig(self)
+        rig.connection.suspend()
+        rig.connection.resume()
+        rig.stream.takes = 0
+        rig.connection.pong(b"p")
+        self.assertIs(rig.connection.send_at_once(0x81, b"a"), False)
+
+    def test_a_message_while_a_send_is_under_way(self) -> None:
+        """Another thread appends and finds the role taken: the sender takes it along when it looks again."""
+        rig, point = Rig(self), Point()
+        sending = self.sent_at_once(rig, point)
+        other = rig.send("b")
+        self.assertFalse(other.completion.done)
+        point.go()
+        sending.result()
+        self.assertTrue(other.completion.done)
+        self.assertEqual(rig.texts(), ["a", "b"])
+
+    def test_a_message_after_a_send_was_let_go(self) -> None:
+        """The other order: appended between the release and the second look, by one who then writes itself."""
+        rig, point = Rig(self), Point()
+        before(rig.connection, "flush", point)
+        rig.stream.after_send = lambda: setattr(rig.connection.outbox, "express", None)
+        sending = Running(lambda: rig.connection.send_at_once(0x81, b"a"))
+        point.wait()
+        rig.stream.after_send = lambda: None
+        other = Running(lambda: rig.send("b")).result()
+        self.assertTrue(other.completion.done)
+        point.go()
+        sending.result()
+        self.assertEqual(rig.texts(), ["a", "b"])
+
+    def test_the_end_before_a_send(self) -> None:
+        """It has a cause, and its end is near: the message is not written, so that it fails with all others."""
+        rig = Rig(self)
+        rig.connection.end(Cancelled("x"))
+        self.assertIs(rig.connection.send_at_once(0x81, b"a"), False)
+        self.assertEqual(rig.sent(), [])
+
+    def test_the_way_closes_before_the_role_is_had(self) -> None:
+        """It was open at the first look; at the second, with the role, a message is before this one."""
+        rig, point = Rig(self), Point()
+        role = rig.connection.outbox.role
+        role.lock = _Parking(role.lock, point)  # type: ignore[assignment]
+        sending = Running(lambda: rig.connection.send_at_once(0x81, b"a"))
+        point.wait()
+        rig.stream.takes = 0
+        rig.send("b")
+        point.go()
+        self.assertIs(sending.result(), False)
+
+
+class _Parking:
+    """A lock before which one is parked."""
+
+    def __init__(self, lock: Any, point: Point) -> None:
+        self._lock, self._point = lock, point
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lock, name)
+
+    def acquire(self, *arguments: Any, **details: Any) -> bool:
+        self._point()
+        return bool(self._lock.acquire(*arguments, **details))
+
+
+class ShortReceiveTests(ScheduleTestCase):
+    """A receive that found the short way open, and is held up before it takes its message without the mutex."""
+
+    def open_way(self, rig: Rig) -> Deque[Message]:
+        """What such a receive has in its hands."""
+        rig.give(frame(TEXT, b"a") + frame(TEXT, b"b"))
+        way = rig.connection.inbox.express
+        assert way is not None
+        return way
+
+    def test_it_is_quicker(self) -> None:
+        """It has taken its message, and others come to the next: by `timeout=0`, in the row, one by one."""
+        others: List[Callable[[Rig], object]] = [
+            lambda rig: rig.connection.take(),
+            lambda rig: rig.receive(blocking=True).value,
+            _first_of_each,
+        ]
+        for other in others:
+            rig = Rig(self)
+            self.assertEqual(self.open_way(rig).popleft(), "a")
+            self.assertEqual(other(rig), "b")
+
+    def test_it_is_slower(self) -> None:
+        """The way was closed by one who has got the message: what it has in its hands is empty by then."""
+        others: List[Callable[[Rig], object]] = [
+            lambda rig: (rig.receive(blocking=True).value, rig.receive(blocking=True).value)[0],
+            _first_of_each,
+        ]
+        for other in others:
+            rig = Rig(self)
+            way = self.open_way(rig)
+            self.assertEqual(other(rig), "a")
+            self.assertFalse(way)
+
+    def test_nothing_is_there_when_it_takes(self) -> None:
+        """`timeout=0` finds the last message gone between its look and its taking: there is none, which is no error."""
+        rig = Rig(self)
+        rig.connection.inbox._ready = _Emptied(["a"])
+        self.assertIn(rig.connection.take(), ("a", None))
+
+    def test_two_on_the_short_way(self) -> None:
+        """The quicker one has it; the other reads for itself, or queues up."""
+        rig = Rig(self)
+        rig.connection.inbox.express = _Emptied(["a"])
+        self.assertIsNone(rig.connection.receive_at_once(0.0))
+
+
+class _Emptied(Deque[Message]):
+    """Messages that another takes as soon as somebody has looked whether there are any."""
+
+    def __len__(self) -> int:
+        size = super().__len__()
+        if size:
+            self.clear()
+        return size
+
+    def __bool__(self) -> bool:
+        return len(self) > 0  # 3.9 has a way of its own otherwise
+
+
 class StartingTests(ScheduleTestCase):
     """`resume()` against `cancel()` of a fresh task."""
 
@@ -484,3 +896,9 @@ class RoleTests(ScheduleTestCase):
         point.go()
         first.result()
         self.assertEqual(work, ["a", "b"])
+
+
+def _first_of_each(rig: Rig) -> object:
+    rig.connection.receive_each(rig.results.append)
+    rig.run_callbacks()
+    return rig.results[0].message

@@ -8,7 +8,9 @@ from typing import List, Optional
 from tests.protocol.wire import KEY, header, xor
 from tests.support import cases, with_cases
 from wssync.protocol.deflate import Compressor, DeflateOptions, DeflateParameters, Inflater
-from wssync.protocol.encoder import PIECE, WHOLE, Encoder
+from wssync.protocol.encoder import _MOST_SPARE as MOST_SPARE
+from wssync.protocol.encoder import PIECE, WHOLE, Encoder, Piece
+from wssync.protocol.encoder import _spare as spare
 from wssync.protocol.frames import Opcode, Role
 
 SIZES = {
@@ -53,14 +55,14 @@ class MessageTests(unittest.TestCase):
         """RFC 6455 section 5.1: a server's frames are not masked; rule 112: the length has its shortest form."""
         data = payload(size)
         for opcode in (Opcode.TEXT, Opcode.BINARY):
-            sent = b"".join(Encoder(Role.SERVER).pieces(opcode, data))
+            sent = b"".join(map(bytes, Encoder(Role.SERVER).pieces(opcode, data)))
             self.assertEqual(sent, header(opcode, size) + data)
 
     @cases(SIZES.items())
     def test_a_client_sends_header_key_and_masked_payload(self, size: int) -> None:
         """Rule 111: the key is in the header and masks every byte, through all pieces."""
         data = payload(size)
-        sent = b"".join(Encoder(Role.CLIENT, random=fixed).pieces(Opcode.BINARY, data))
+        sent = b"".join(map(bytes, Encoder(Role.CLIENT, random=fixed).pieces(Opcode.BINARY, data)))
         start = header(2, size, masked=True) + KEY
         self.assertEqual(sent[: len(start)], start)
         self.assertEqual(sent[len(start) :], xor(data, KEY))
@@ -82,8 +84,25 @@ class MessageTests(unittest.TestCase):
 
     def test_pieces_begin_with_the_first_byte_of_the_key(self) -> None:
         """A piece is masked by itself, so its size must be a multiple of the key's."""
-        self.assertEqual((WHOLE, PIECE), (65_536, 131_072))
+        self.assertEqual((WHOLE, PIECE), (65_536, 262_144))
         self.assertEqual(PIECE % 4, 0)
+
+
+class MemoryTests(unittest.TestCase):
+    def test_the_memory_of_pieces_is_kept_for_the_next(self) -> None:
+        """That of a few long messages; a piece holds until the next is asked for."""
+        size = WHOLE + 1
+        begun = [Encoder(Role.CLIENT, random=fixed).pieces(Opcode.BINARY, payload(size)) for _ in range(MOST_SPARE + 2)]
+        firsts = [next(pieces) for pieces in begun]
+        self.assertEqual({bytes(first) for first in firsts}, {bytes(firsts[0])})
+        self.assertEqual(len({id(first.obj) for first in firsts if isinstance(first, memoryview)}), len(begun))
+        for pieces in begun:
+            self.assertIsNone(next(pieces, None))
+        self.assertEqual(len(spare), MOST_SPARE)
+        kept = spare[-1]
+        again = next(Encoder(Role.CLIENT).pieces(Opcode.BINARY, payload(size)))
+        assert isinstance(again, memoryview)
+        self.assertIs(again.obj, kept)
 
 
 @with_cases
@@ -92,7 +111,7 @@ class CompressionTests(unittest.TestCase):
     def test_a_compressed_message_has_rsv1(self, role: Role) -> None:
         """Rule 197: RSV1 marks it, and the peer inflates the payload."""
         compressor = Compressor(DeflateParameters(), role, DeflateOptions())
-        sent = b"".join(Encoder(role, compressor, random=fixed).pieces(Opcode.TEXT, b"a" * 1000))
+        sent = b"".join(map(bytes, Encoder(role, compressor, random=fixed).pieces(Opcode.TEXT, b"a" * 1000)))
         self.assertEqual(sent[0], 0xC1)
         body = xor(sent[6:], KEY) if role is Role.CLIENT else sent[2:]
         inflater = Inflater(DeflateParameters(), role.peer)
@@ -158,8 +177,8 @@ class ControlTests(unittest.TestCase):
         self.assertEqual(Encoder(Role.SERVER).control(Opcode.PING), b"\x89\x00")
 
 
-def key_of(sent: bytes) -> bytes:
-    return sent[2:6]
+def key_of(sent: Piece) -> bytes:
+    return bytes(sent[2:6])
 
 
 class KeyTests(unittest.TestCase):
@@ -181,7 +200,7 @@ class KeyTests(unittest.TestCase):
         blocks: List[bytes] = []
 
         def counted(size: int) -> bytes:
-            start = len(blocks) * size // 4
+            start = sum(map(len, blocks)) // 4
             blocks.append(b"".join(number.to_bytes(4, "big") for number in range(start, start + size // 4)))
             return blocks[-1]
 
@@ -189,7 +208,7 @@ class KeyTests(unittest.TestCase):
         keys = [key_of(encoder.control(Opcode.PING)) for _ in range(2500)]
         self.assertEqual(len(set(keys)), 2500)
         self.assertTrue(all(key in b"".join(blocks) for key in keys[:10]))
-        self.assertEqual(len(blocks), 3)
+        self.assertEqual([len(block) // 4 for block in blocks], [4, 16, 64, 256, 1024, 1024, 1024])
 
     def test_dropped_keys_are_not_used(self) -> None:
         """After a fork both processes hold the same keys: those left are forgotten, fresh ones fetched."""

@@ -21,7 +21,7 @@ from wssync.protocol import deflate, messages, utf8
 from wssync.protocol.deflate import Compressor, DeflateOptions, DeflateParameters, Inflater
 from wssync.protocol.encoder import Encoder
 from wssync.protocol.frames import Opcode, Role
-from wssync.protocol.messages import MAX_EMPTY_FRAGMENTS, Close, Decoder, Event, Fault, Ping, Pong
+from wssync.protocol.messages import MAX_EMPTY_FRAGMENTS, Close, Decoded, Decoder, Event, Fault, Ping, Pong
 
 CLIENT, SERVER = Role
 TAIL = b"\x00\x00\xff\xff"
@@ -735,9 +735,9 @@ class RoundTripTests(DecoderTestCase):
         parameters = DeflateParameters(kind == "forgetting", kind == "forgetting")
         compressor = None if kind == "plain" else Compressor(parameters, sender, DeflateOptions())
         encoder = Encoder(sender, compressor)
-        stream = b"".join(encoder.pieces(Opcode.TEXT, data))
+        stream = b"".join(map(bytes, encoder.pieces(Opcode.TEXT, data)))
         stream += encoder.control(Opcode.PING, data[:125])
-        stream += b"".join(encoder.pieces(Opcode.BINARY, data))
+        stream += b"".join(map(bytes, encoder.pieces(Opcode.BINARY, data)))
         stream += encoder.control(Opcode.PONG)
         expected: List[Event] = [data.decode(), Ping(data[:125]), data, Pong(b"")]
 
@@ -826,16 +826,84 @@ class Interrupter:
     def __init__(self, line: int, victim: Decoder) -> None:
         self._left = line
         self._victim = victim
-        self._state = victim._state
+        self._state = victim.last
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> Optional[Interrupter]:
         if frame.f_code.co_filename not in DECODING:
             return None
-        if event == "line" and self._victim._state is self._state:
+        if event == "line" and self._victim.last is self._state:
             self._left -= 1
             if self._left == 0:
                 raise Interrupt
         return self
+
+
+class RoomTests(unittest.TestCase):
+    """Bytes of a long frame that go straight to their place."""
+
+    def begun(self, opcode: int, size: int = 200_000) -> Tuple[Decoder, Decoded]:
+        victim = decoder(limit=None)
+        return victim, victim.decode(victim.last, header(opcode, size) + b"a" * 1000)
+
+    def put(self, victim: Decoder, last: Decoded, data: bytes) -> Decoded:
+        room = victim.room(last)
+        assert room is not None
+        with room:
+            count = min(len(room), len(data))
+            room[:count] = data[:count]
+        return victim.fill(last, count)
+
+    def test_a_long_message(self) -> None:
+        """It comes out as if it had been fed, text or not; there is room as long as much is left of it."""
+        for opcode in (BINARY, TEXT):
+            victim, last = self.begun(opcode)
+            while victim.room(last) is not None:
+                last = self.put(victim, last, b"b" * 60_000)
+            self.assertEqual(last.events, [])
+            assert last.message is not None
+            last = victim.decode(last, b"b" * last.message.left)
+            expected = b"a" * 1000 + b"b" * 199_000
+            self.assertEqual(last.events, [expected if opcode == BINARY else expected.decode()])
+            self.assertEqual(last.size, 200_000)
+
+    def test_the_last_byte_in_the_room(self) -> None:
+        """That completes the message."""
+        victim, last = self.begun(BINARY, 34_000)
+        last = self.put(victim, last, b"b" * 33_000)
+        self.assertEqual(last.events, [b"a" * 1000 + b"b" * 33_000])
+        self.assertTrue(last.is_between)
+
+    def test_no_text(self) -> None:
+        """Rule 127: a fault at the byte that makes it, in the middle of the message."""
+        victim, last = self.begun(TEXT)
+        last = self.put(victim, last, b"b" * 100 + b"\xff")
+        fault = last.events[0]
+        assert isinstance(fault, Fault)
+        self.assertEqual((fault.error.code, fault.in_message, last.over), (1007, True, True))
+
+    def test_a_view_that_an_interrupt_left_behind(self) -> None:
+        """It keeps the old memory; the message goes on in other memory."""
+        victim, last = self.begun(BINARY, 2_000_000)
+        held = victim.room(last)
+        assert held is not None
+        last = self.put(victim, last, b"b" * len(held))
+        last = self.put(victim, last, b"c" * 100_000)
+        last = victim.decode(last, b"d" * 2_000_000)
+        whole = last.events[0]
+        assert isinstance(whole, bytes)
+        self.assertEqual(whole[:1000] + whole[1000 : 1000 + len(held)], b"a" * 1000 + b"b" * len(held))
+        self.assertEqual(whole[1000 + len(held) :][:100_000], b"c" * 100_000)
+        self.assertEqual(len(whole), 2_000_000)
+
+    def test_where_there_is_none(self) -> None:
+        """Between messages, for little, for what is masked or compressed."""
+        for victim, data in (
+            (decoder(), b""),
+            (decoder(), header(BINARY, 30_000)),
+            (decoder(SERVER), header(BINARY, 200_000, masked=True) + b"key."),
+            (decoder(compressed=True), bytes([0xC2, 127]) + (200_000).to_bytes(8, "big")),
+        ):
+            self.assertIsNone(victim.room(victim.decode(victim.last, data)))
 
 
 @with_cases

@@ -1,4 +1,4 @@
-"""The three functions with a compiled form, in both forms: wssync/_speedups.c and its twins in protocol/frames.py.
+"""The functions with a compiled form, in both forms: wssync/_speedups.c and its twins in protocol/frames.py.
 
 Each test runs once for either form and holds it against what the test itself works out, byte by byte; so the two agree
 with each other too. Where the compiled form was not built, its tests are skipped.
@@ -59,6 +59,41 @@ class FormTestCase(unittest.TestCase):
             call(*arguments)
         self.assertIs(type(caught.exception), kind)
         self.assertTrue(str(caught.exception))
+
+
+@with_cases
+class MaskIntoTests(FormTestCase):
+    @cases(by_form())
+    def test_what_is_there_is_written_over(self, form: str) -> None:
+        """Rule 111: the data masked, from that place on, and nothing else; for all small lengths and some long ones."""
+        mask_into = self.form(form).mask_into
+        draw = random.Random(7)
+        for length in (*range(70), *LONG):
+            data, key, before = noise(draw, length), noise(draw, 4), noise(draw, length + 40)
+            for start in (0, 1, 14, 40):
+                for given in (data, bytearray(data), memoryview(data)):
+                    target = bytearray(before)
+                    self.assertIsNone(mask_into(target, start, given, key))
+                    self.assertEqual(target[start : start + length], xor(data, key))
+                    self.assertEqual(target[:start], before[:start])
+                    self.assertEqual(target[start + length :], before[start + length :])
+                    target.append(0)  # nothing holds the memory any more
+
+    @cases(by_form())
+    def test_what_does_not_fit(self, form: str) -> None:
+        """Not a byte is written beside the target; no other target, no other key."""
+        mask_into = self.form(form).mask_into
+        for start, length in ((0, 11), (10, 1), (-1, 1), (11, 0), (1 << 62, 1)):
+            target = bytearray(10)
+            self.assertRaisesLike(IndexError, mask_into, target, start, b"x" * length, KEY)
+            self.assertEqual(target, bytes(10))
+        self.assertIsNone(mask_into(bytearray(10), 10, b"", KEY))
+        for other in (b"0123456789", memoryview(bytearray(10)), None):
+            self.assertRaisesLike(TypeError, mask_into, other, 0, b"x", KEY)
+        self.assertRaisesLike(TypeError, mask_into, bytearray(10), 0, "x", KEY)
+        self.assertRaisesLike(TypeError, mask_into, bytearray(10), None, b"x", KEY)
+        self.assertRaisesLike(TypeError, mask_into, bytearray(10), 0, b"x", None)
+        self.assertRaisesLike(ValueError, mask_into, bytearray(10), 0, b"x", b"key")
 
 
 @with_cases

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pickle
+import re
 import unittest
 from typing import Optional
+from unittest import mock
 
 from tests.support import cases, with_cases
 from wssync.errors import InvalidURL
@@ -451,6 +454,31 @@ class PropertyTests(unittest.TestCase):
 
 
 SECRET = "s3cr3t"
+
+
+class UsualTests(unittest.TestCase):
+    """URLs that need nothing put right are read in one look, with the same result as by the long way."""
+
+    SCHEMES = ("ws", "WSS")
+    NAMES = ("example.com", "a_b.x-1", "1.example", "a.1", "a.0x7f", "a..b", "a.", "-", "a.-b", "h%41", "H", "")
+    HOSTS = (*NAMES, "127.0.0.1", "127.1", "1.2.3.256", "x" * 63, "x" * 64, "x." * 32 + "x", "u@h", "[::1]")
+    PORTS = ("", ":", ":0", ":80", ":0080", ":65535", ":65536", ":000443")
+    TARGETS = ("", "/", "/a;b=(c)@!", "/a//b", "/%41", "/ ", "?", "/?", "?q", "/p?q=/?&r", "#f", "/\\", "/\n", "/\xe9")
+
+    def read(self, text: str) -> object:
+        try:
+            url = parse_url(text)
+        except InvalidURL as error:
+            return str(error), error.url_error_code
+        return url, str(url), url.host_header
+
+    def test_both_ways_are_one(self) -> None:
+        """Whatever scheme, host, port and target are put together."""
+        parts = itertools.product(self.SCHEMES, self.HOSTS, self.PORTS, self.TARGETS)
+        texts = [f"{scheme}://{host}{port}{target}" for scheme, host, port, target in parts]
+        found = [self.read(text) for text in texts]
+        with mock.patch("wssync.protocol.urls._USUAL", re.compile("(?!)")):
+            self.assertEqual(found, [self.read(text) for text in texts])
 
 
 @with_cases

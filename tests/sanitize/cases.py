@@ -31,6 +31,22 @@ PLANTED = {
         "for (size += 2; size > 0; size--, bytes++) {",
     ),
     "a message that is let go twice": ("Py_DECREF(message);\n", "Py_DECREF(message); Py_DECREF(message);\n"),
+    "a frame that is too long for the stack": (
+        "if (payload.size > SHORT_FRAME - LONGEST_HEADER) {",
+        "if (payload.size > SHORT_FRAME) {",
+    ),
+    "a frame that is sent too far": (
+        "accepted = send_without_waiting(descriptor, frame, header_size + payload.size, flags);",
+        "accepted = send_without_waiting(descriptor, frame, header_size + payload.size + SHORT_FRAME, flags);",
+    ),
+    "more bytes than there is room for": (
+        "received = wait_for_bytes(descriptor, bytes, most);",
+        "received = wait_for_bytes(descriptor, bytes, most + 1);",
+    ),
+    "bytes that were given back": (
+        "status = append_bytes(args[4], bytes + position, received - position);\n    }\n    PyMem_RawFree(bytes);",
+        "PyMem_RawFree(bytes);\n        status = append_bytes(args[4], bytes + position, received - position);\n    }",
+    ),
     "a length that overflows": (
         "*length = *length << 8 | from[i];",
         "*length = (uint64_t)((int64_t)*length * 256 + from[i]);",

@@ -1,4 +1,5 @@
-"""Both forms of the three functions on random input, for as long as one likes: they must give the same.
+"""Both forms of each function on random input, for as long as one likes: they must give the same. Those for sockets
+have no other form; they are held against the function that they save a call of.
 
 Input that is not `bytes` lies in arrays, which end where their last number ends; a `bytes` has a zero behind it, where
 reading one byte too far would not be seen.
@@ -7,7 +8,9 @@ reading one byte too far would not be seen.
 from __future__ import annotations
 
 import array
+import contextlib
 import random
+import socket
 import time
 from typing import Any, Callable, List, Optional, Tuple
 
@@ -25,7 +28,7 @@ def fuzz(compiled: Any, seed: int, seconds: float) -> int:
     end = time.monotonic() + seconds
     rounds = 0
     while time.monotonic() < end:
-        play = draw.choice((_mask, _encode, _cut, _cut, _cut))
+        play = draw.choice((_mask, _encode, _cut, _cut, _cut, _send, _receive))
         play(compiled, draw)
         rounds += 1
     return rounds
@@ -51,6 +54,48 @@ def _cut(compiled: Any, draw: random.Random) -> None:
     outcomes = [_outcome(call, (data, position, limit, made)) for call, made in zip(calls, messages)]
     assert outcomes[0] == outcomes[1], (data, position, limit, outcomes)
     assert messages[0] == messages[1], (data, position, limit, messages)
+
+
+def _send(compiled: Any, draw: random.Random) -> None:
+    size = draw.randrange(4070, 4110) if draw.random() < 0.1 else _size(draw)  # up to 4 KiB it is made on the stack
+    first, payload, key = draw.randrange(256), _buffer(draw, size), _key(draw)
+    expected = _outcome(frames.encode_frame, (first, payload, key))
+    with contextlib.ExitStack() as stack:
+        here, there = _sockets(stack)
+        rest: List[Tuple[int, bytes]] = []
+        outcome = _outcome(compiled.send_frame, (here.fileno(), 0, first, payload, b"" if key is None else key, rest))
+        here.close()
+        sent = b"".join(iter(lambda: there.recv(1 << 20), b""))
+    if outcome[0] == "raises":
+        assert (sent, rest) == (b"", []), (first, payload, key, outcome)
+        assert expected[0] == "raises" or key is None, (first, payload, key, outcome)
+        return
+    accepted, made = rest[0] if rest else (len(sent), sent)
+    assert sent == made[:accepted] and ("gives", made) == expected, (first, payload, key, accepted)
+
+
+def _receive(compiled: Any, draw: random.Random) -> None:
+    data = soup(draw, longest=20_000)
+    most = draw.choice((1, 10, 1000, 1 << 17))
+    limit = draw.choice((None, None, draw.randrange(-2, 300), 65_536, 1 << 70))
+    messages: Tuple[List[Any], List[Any]] = ([], [])
+    rest: List[bytes] = []
+    with contextlib.ExitStack() as stack:
+        here, there = _sockets(stack)
+        came = data[: here.send(data)][:most] if data else b""
+        here.close()
+        total = compiled.receive_messages(there.fileno(), most, limit, messages[0], rest)
+    position, size = frames.cut_messages(came, 0, limit, messages[1])
+    assert (total, messages[0]) == (size, messages[1]), (came, limit, total, messages)
+    assert rest == ([came[position:]] if position < len(came) or not came else []), (came, limit, rest)
+
+
+def _sockets(stack: contextlib.ExitStack) -> Tuple[socket.socket, socket.socket]:
+    here, there = socket.socketpair()
+    stack.enter_context(here)
+    stack.enter_context(there)
+    here.setblocking(False)
+    return here, there
 
 
 def _compare(compiled: Callable[..., Any], pure: Callable[..., Any], arguments: Tuple[Any, ...]) -> None:

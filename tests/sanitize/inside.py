@@ -7,6 +7,8 @@ The extension is put in place before anything of `wssync` is imported, so all of
 from __future__ import annotations
 
 import argparse
+import contextlib
+import socket
 import sys
 import unittest
 from importlib.machinery import ExtensionFileLoader
@@ -14,7 +16,13 @@ from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
 from typing import Any, Callable, Tuple
 
-TESTS = ("tests.protocol.test_speedups", "tests.protocol.test_messages", "tests.protocol.test_encoder")
+TESTS = (
+    "tests.protocol.test_speedups",
+    "tests.protocol.test_messages",
+    "tests.protocol.test_encoder",
+    "tests.engine.test_accelerated",
+    "tests.engine.test_ways",
+)
 
 
 def put_in_place(file: str) -> ModuleType:
@@ -35,14 +43,25 @@ def run_out_of_memory(compiled: Any) -> int:
     except ImportError:
         return 0
     data = b"\x81\x05Hello\x82\x05Hello\x81\x06Hell\xc3\xb6\x81\x03a\xffb"
+    here, there = socket.socketpair()
+    full, other = socket.socketpair()
+    for one in (here, there, full, other):
+        one.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            full.send(bytes(1 << 16))
     failures = 0
     calls: Tuple[Callable[[], object], ...] = (
         lambda: compiled.mask(bytearray(100), b"abcd", 1 << 40),
         lambda: compiled.encode_frame(0x82, bytearray(100), b"abcd"),
         lambda: compiled.cut_messages(data, 0, 1 << 40, []),
+        lambda: compiled.send_frame(full.fileno(), 0, 0x82, b"Hello", b"abcd", []),
+        lambda: compiled.send_frame(full.fileno(), 0, 0x82, bytes(5000), b"abcd", []),
+        lambda: compiled.receive_messages(here.fileno(), 100, None, [], []),
     )
     for call in calls:
         for number in range(20):
+            there.send(data)
             _testcapi.set_nomemory(number, number + 1)
             try:
                 call()
@@ -50,6 +69,8 @@ def run_out_of_memory(compiled: Any) -> int:
                 failures += 1
             finally:
                 _testcapi.remove_mem_hooks()
+    for one in (here, there, full, other):
+        one.close()
     return failures
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import ssl
 import sys
 import threading
 import time
@@ -18,12 +19,13 @@ import unittest
 from typing import Any, Callable, ClassVar, List, Optional
 
 import wssync
+from tests.stress.borrowers import Round
 from tests.stress.schedules import run_schedules
 from tests.tasks import PATIENCE, OnlineTestCase, Running, needs_trustme
 from tests.test_task_send import FloodTests as Floods
 from wssync.testing import Recorder, Server, ServerConnection
 
-__all__ = ["CancelEverywhere", "FloodCases", "InterruptCases", "ScheduleCases"]
+__all__ = ["BorrowerCases", "CancelEverywhere", "FloodCases", "InterruptCases", "ScheduleCases"]
 
 SIZE = 64 * 2**20
 
@@ -251,3 +253,39 @@ class InterruptCases(StressCase):
             self.assertFalse(drain.thread.is_alive())
         print(f"{hits} hits in {rounds} connections", flush=True)
         self.assertFalse([thread for thread in threading.enumerate() if thread.name.startswith("wssync-read-")])
+
+
+@unittest.skipUnless(sys.implementation.name == "cpython", "no exception can be set in another thread")
+class BorrowerCases(StressCase):
+    """Threads that receive by themselves are hit by exceptions that come straight after their bytes."""
+
+    seconds: ClassVar[float] = 10.0
+    seed: ClassVar[int] = 1
+    # A hit inside `concurrent.futures`, while it starts its thread or hands it work, leaves that thread without an end.
+    leak_timeout = None
+
+    def _play(self, *, tls: bool) -> None:
+        choose = random.Random(self.seed)
+        current: List[Round] = []
+        totals = [0, 0, 0, 0]
+        server = self.serve(lambda connection: current[-1].pour(connection), tls=tls)
+        context = ssl.create_default_context(cafile=server.ca_file) if tls else None
+        ends = time.monotonic() + self.seconds
+        while time.monotonic() < ends:
+            current.append(Round(choose.randrange(2**32), tls=tls, seconds=choose.choice((0.05, 0.3, 1.0))))
+            one = current[-1]
+            one.run(server, context)
+            self.assertEqual(one.findings, [], f"round {len(current)}")
+            totals = [total + more for total, more in zip(totals, (1, one.received, one.hits, one.lost))]
+        print("{} rounds, {} messages received, {} hits, {} lost in their delivery".format(*totals), flush=True)
+        self.assertGreater(totals[1], 100)
+        self.assertFalse([thread for thread in threading.enumerate() if thread.name.startswith("wssync-read-")])
+
+    def test_over_ws(self) -> None:
+        """None is doubled, few are lost (the one just handed over), no role stays held, every receive ends."""
+        self._play(tls=False)
+
+    @needs_trustme
+    def test_over_wss(self) -> None:
+        """The same over TLS, where a hit may end the connection, which every receive then hears."""
+        self._play(tls=True)

@@ -21,7 +21,11 @@ BIG = 64 * 1024 * 1024
 def masked(opcode: Opcode, payload: bytes) -> bytes:
     """A frame of a client, without an object that remembers anything."""
     encoder = Encoder(Role.CLIENT)
-    return encoder.control(opcode, payload) if opcode >= Opcode.CLOSE else b"".join(encoder.pieces(opcode, payload))
+    return (
+        encoder.control(opcode, payload)
+        if opcode >= Opcode.CLOSE
+        else b"".join(map(bytes, encoder.pieces(opcode, payload)))
+    )
 
 
 @contextlib.contextmanager

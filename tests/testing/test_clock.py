@@ -398,8 +398,9 @@ class TaskTests(WebSocketTestCase):
             task = self.connect(self.serve(hold).url, ping_interval=20, ping_timeout=10)
             connection = task._connection
             clock.advance(19.999)
-            self.assertIsNone(connection.heartbeat._asked_at)
+            self.assertIsNotNone(connection.heartbeat.heard_at)
             clock.advance(0.001)
+            self.assertIsNone(connection.heartbeat.heard_at)
             self.assertEqual(connection.heartbeat._asked_at, clock.now())
             clock.advance(9.999)
             self.assertIs(task.state, wssync.TaskState.RUNNING)

@@ -91,6 +91,9 @@ class FakeStream(Stream):
     def shutdown_write(self) -> None:
         self.calls.append(("shutdown_write",))
 
+    def shutdown_read(self) -> None:
+        self.calls.append(("shutdown_read",))
+
     def shutdown(self) -> None:
         self.calls.append(("shutdown",))
 
@@ -123,7 +126,7 @@ class Side:
 
     def message(self, content: Union[str, bytes]) -> bytes:
         opcode, payload = (Opcode.TEXT, content.encode()) if isinstance(content, str) else (Opcode.BINARY, content)
-        return b"".join(self._encoder.pieces(opcode, payload))
+        return b"".join(map(bytes, self._encoder.pieces(opcode, payload)))
 
     def close(self, code: Optional[int] = 1000, reason: Optional[str] = None) -> bytes:
         return self._encoder.control(Opcode.CLOSE, encode_close(code, reason))
@@ -365,11 +368,12 @@ class StreamTests(RecordingTestCase):
         """Each method of the contract reaches the stream, and its answer comes back."""
         stream, inner, _ = self.stream()
         self.assertEqual(stream.wait(True, True, 1.5, owner=False), (False, True))
-        for name in ("wake", "shutdown_write", "shutdown", "close", "abandon"):
+        names = ("wake", "shutdown_write", "shutdown_read", "shutdown", "close", "abandon")
+        for name in names:
             getattr(stream, name)()
         self.assertEqual(
             inner.calls,
-            [("wait", True, True, 1.5, False), ("wake",), ("shutdown_write",), ("shutdown",), ("close",), ("abandon",)],
+            [("wait", True, True, 1.5, False), *((name,) for name in names)],
         )
         for fact in (False, True):
             inner.fact = fact

@@ -65,7 +65,7 @@ class Talk:
 
     def say(self, text: str) -> None:
         """One message."""
-        self.send(b"".join(self._encoder.pieces(Opcode.TEXT, text.encode())))
+        self.send(b"".join(map(bytes, self._encoder.pieces(Opcode.TEXT, text.encode()))))
 
     def ping(self, payload: bytes, before: bytes = b"") -> None:
         """One ping, in one packet with what is before it."""
@@ -170,7 +170,7 @@ class OpeningTests(ReplayTestCase):
     def test_a_request_in_one_packet_with_a_message(self) -> None:
         """What is behind the request is heard too."""
         replay, talk = self.talk(("client", "hello"), ("server", "well"))
-        frame = b"".join(Encoder(Role.CLIENT).pieces(Opcode.TEXT, b"hello"))
+        frame = b"".join(map(bytes, Encoder(Role.CLIENT).pieces(Opcode.TEXT, b"hello")))
         talk.send(REQUEST + frame)
         self.assertEqual(talk.read()[-4:], b"well")
         self.assertMatch(replay)

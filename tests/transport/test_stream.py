@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import sys
 import threading
 import unittest
-from typing import List
+from typing import Any, List, Tuple
 from unittest import mock
 
 from tests.transport.support import PATIENCE, Running, TransportTestCase, bombard, reset
 from wssync.errors import ConnectionClosed
-from wssync.transport.stream import TCPStream
+from wssync.transport.stream import Direct, Stream, TCPStream, connection_lost, is_of_socket
 
 
 class ReceivingTests(TransportTestCase):
@@ -92,6 +93,181 @@ class ReceivingTests(TransportTestCase):
     def test_exceptions_from_outside_lose_no_byte(self) -> None:
         """However often Ctrl-C hits a thread that reads, every byte arrives, once and in order."""
         self.assertIsNone(bombard(self, self.stream, self.peer))
+
+
+class Green(socket.socket):
+    """A socket with a `recv` of its own, as green-thread libraries put in the place of Python's."""
+
+    def recv(self, *arguments: Any) -> bytes:
+        """Wait in its own way."""
+        return super().recv(*arguments)
+
+
+class DirectTests(TransportTestCase):
+    """`direct`, and the mode of the socket."""
+
+    def of(self, left: socket.socket) -> Tuple[TCPStream, Direct]:
+        stream = TCPStream(left, self.waker())
+        direct = stream.direct
+        assert direct is not None
+        return stream, direct
+
+    def test_a_stream_need_not_have_it(self) -> None:
+        """Only where nothing but a socket stands behind `recv` and `send`; the others promise nothing by default."""
+        stream = self.streams()[0]
+        for name in ("direct", "patient_recv"):
+            self.assertIsNone(getattr(Stream, name).fget(stream))
+        for name in ("is_exact", "remembers"):
+            self.assertIs(getattr(Stream, name).fget(stream), False)
+
+    def test_the_sockets_own_calls(self) -> None:
+        """The descriptor; a `send` that does not wait; that of a stream is exact, also when it is interrupted."""
+        left, right = self.sockets()
+        stream, direct = self.of(left)
+        self.assertEqual(direct.descriptor, left.fileno())
+        self.assertEqual(direct.send(b"abc", direct.send_flags), 3)
+        self.assertEqual(right.recv(10), b"abc")
+        with self.assertRaises(BlockingIOError):
+            while True:
+                direct.send(bytes(1 << 20), direct.send_flags)
+        self.assertTrue(stream.is_exact)
+
+    def test_errors_are_the_systems(self) -> None:
+        """OSError with a number says that the connection is broken; no signal ends the program."""
+        left, right = self.sockets()
+        stream, direct = self.of(left)
+        reset(right)
+        stream.wait(True, False, PATIENCE)
+        with self.assertRaises(OSError) as caught:
+            direct.send(b"x", direct.send_flags)
+            direct.send(b"x", direct.send_flags)  # the first may only tell of the reset
+        self.assertTrue(is_of_socket(caught.exception))
+        with self.assertRaises(OSError):
+            direct.send(b"x", direct.send_flags)
+
+    def test_reading_into_memory(self) -> None:
+        """With the flags it does not wait: it fills what there is room for, or says that nothing is there."""
+        left, right = self.sockets()
+        for platform in (sys.platform, "darwin"):
+            with mock.patch.object(sys, "platform", platform):
+                stream, direct = self.of(left)
+            memory = bytearray(4)
+            with self.assertRaises(BlockingIOError):
+                direct.recv_into(memoryview(memory), 0, direct.recv_flags)
+            right.sendall(b"abcdef")
+            stream.wait(True, False, PATIENCE)
+            self.assertEqual(direct.recv_into(memoryview(memory), 0, direct.recv_flags), 4)
+            self.assertEqual((bytes(memory), stream.recv(10)), (b"abcd", b"ef"))
+
+    @unittest.skipUnless(sys.platform == "linux", "only Linux keeps to a flag for each call")
+    def test_a_recv_that_waits(self) -> None:
+        """It sleeps in the kernel until something has come, and every other call still does not wait."""
+        left, right = self.sockets()
+        left.settimeout(0.0)
+        stream, _ = self.of(left)
+        self.assertTrue(left.getblocking())
+        patient = stream.patient_recv
+        assert patient is not None
+        waiting = Running(lambda: patient(100))
+        self.assertTrue(stream.wait(False, True, PATIENCE)[1])
+        right.sendall(b"abc")
+        self.assertEqual(waiting.result(), b"abc")
+        self.assertIsNone(stream.recv(100))
+        while stream.send(bytes(1 << 20)):
+            pass
+
+    @unittest.skipUnless(sys.platform == "linux", "only there one waits in the kernel")
+    def test_what_ends_its_wait(self) -> None:
+        """`shutdown_read` and `shutdown` of another thread; the first lets what was sent arrive, and sends still go."""
+        for name in ("shutdown_read", "shutdown"):
+            left, right = self.sockets()
+            stream, _ = self.of(left)
+            patient: Any = stream.patient_recv
+            waiting = Running(lambda patient=patient: patient(100))  # type: ignore[misc]
+            stream.send(b"before")
+            getattr(stream, name)()
+            self.assertEqual(waiting.result(), b"")
+            if name == "shutdown_read":
+                stream.send(b", after")
+                stream.shutdown_write()
+            received = b""
+            while len(received) < 6 or (name == "shutdown_read" and len(received) < 13):
+                received += right.recv(100)
+            self.assertEqual(received, b"before, after" if name == "shutdown_read" else b"before")
+
+    def test_elsewhere_the_socket_does_not_block(self) -> None:
+        """On other systems neither the flag nor the end of the wait is certain."""
+        for platform in ("darwin", "win32", "freebsd14"):
+            left, _ = self.sockets()
+            left.settimeout(None)
+            with mock.patch.object(sys, "platform", platform):
+                stream, direct = self.of(left)
+            self.assertFalse(left.getblocking())
+            self.assertIsNone(stream.patient_recv)
+            self.assertEqual(direct.send_flags, getattr(socket, "MSG_NOSIGNAL", 0))
+            self.assertIsNone(stream.recv(100))
+            with self.assertRaises(BlockingIOError):
+                while True:
+                    direct.send(bytes(1 << 20), direct.send_flags)
+            self.assertEqual(stream.send(bytes(1 << 20)), 0)
+
+    def test_a_class_that_waits_in_its_own_way(self) -> None:
+        """A green thread's socket is never made one that stops all of them."""
+        left, right = self.sockets()
+        green = Green(left.family, left.type, left.proto, left.detach())
+        self.addCleanup(green.close)
+        stream, _ = self.of(green)
+        self.assertFalse(green.getblocking())
+        self.assertIsNone(stream.patient_recv)
+        right.sendall(b"abc")
+        stream.wait(True, False, PATIENCE)
+        self.assertEqual(stream.recv(100), b"abc")
+
+    def test_reading_is_ended_whatever_the_peer_did(self) -> None:
+        """`shutdown_read` wakes the owner, and raises nothing when the peer was quicker or the socket is closed."""
+        stream, peer = self.streams()
+        stream.shutdown_read()
+        self.assertEqual(stream.wait(True, False, PATIENCE), (True, False))
+        self.assertEqual(stream.recv(100), b"")
+        reset(peer._sock)
+        stream.shutdown_read()
+        stream.close()
+        stream.shutdown_read()
+
+    def test_the_wait_by_select_is_ended_too(self) -> None:
+        """There a shutdown need not end it, so everybody is woken."""
+        self.by_select()
+        stream, _ = self.streams()
+        waiting = Running(lambda: stream.wait(True, False, None, owner=False))
+        with mock.patch.object(stream, "_sock", mock.Mock(wraps=stream._sock, shutdown=mock.Mock())):
+            stream.shutdown_read()
+            self.assertEqual(waiting.result(), (False, False))
+
+
+class ForeignErrorTests(TransportTestCase):
+    """What a signal handler raises is for the program, and says nothing of the connection."""
+
+    def test_what_is_the_systems(self) -> None:
+        """It has a number."""
+        self.assertTrue(is_of_socket(OSError(5, "five")))
+        self.assertTrue(is_of_socket(ConnectionResetError(errno.ECONNRESET, "reset")))
+        for error in (TimeoutError("alarm"), OSError(), OSError("text"), KeyboardInterrupt(), ConnectionClosed("x")):
+            self.assertFalse(is_of_socket(error))
+
+    def test_an_alarm_is_raised_as_it_is(self) -> None:
+        """In a `recv` and in a `send`."""
+        stream, _ = self.streams()
+        sock = mock.Mock()
+        sock.recv.side_effect = sock.send.side_effect = TimeoutError("alarm")
+        with mock.patch.object(stream, "_sock", sock):
+            for call in (lambda: stream.recv(100), lambda: stream.send(b"x")):
+                with self.assertRaisesRegex(TimeoutError, "^alarm$"):
+                    call()
+
+    def test_a_lost_connection_has_its_cause(self) -> None:
+        """The error that the system told."""
+        error = OSError(5, "five")
+        self.assertIs(connection_lost(error).__cause__, error)
 
 
 class SendingTests(TransportTestCase):
@@ -233,8 +409,8 @@ class ClosingTests(TransportTestCase):
         with mock.patch.object(socket.socket, "getsockname", return_value=""):
             self.assertIsNone(TCPStream(left, self.waker()).local_address)
 
-    def test_a_blocking_socket_becomes_non_blocking(self) -> None:
-        """The stream takes the socket as it is and never blocks in it."""
+    def test_a_blocking_socket_does_not_block(self) -> None:
+        """The stream takes the socket as it is and never blocks in it: it is not blocking, or told at each call."""
         left, _ = self.sockets()
         left.settimeout(None)
         self.assertIsNone(TCPStream(left, self.waker()).recv(1))

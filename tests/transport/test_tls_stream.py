@@ -106,6 +106,9 @@ class MemoryPeer(Stream):
     def shutdown_write(self) -> None:
         self.calls.append("shutdown_write")
 
+    def shutdown_read(self) -> None:
+        self.calls.append("shutdown_read")
+
     def shutdown(self) -> None:
         self.calls.append("shutdown")
 
@@ -329,18 +332,20 @@ class ReceivingTests(MemoryTestCase):
         self.assertGreater(len(results), 20)
 
     def test_one_fetch_is_bounded(self) -> None:
-        """However much there is below, one `recv` fetches 128 KiB of it at most, and gives no more than that."""
+        """However much there is below, one `recv` fetches 120 KiB of it at most, which may complete a record."""
         text = random.Random(1).randbytes(600_000)
         for start in range(0, len(text), 16384):
             self.peer.server.write(text[start : start + 16384])
         received: List[bytes] = []
         while sum(map(len, received)) < len(text):
             data = self.stream.recv(1 << 30)
-            assert data is not None
-            self.assertLessEqual(len(data), 128 * 1024)
+            if data is None:
+                self.assertFalse(received, "only of the first record, for which little is fetched, too little may come")
+                continue
+            self.assertLessEqual(len(data), (120 + 16) * 1024)
             received.append(data)
         self.assertTrue(b"".join(received) == text)
-        self.assertLessEqual(len(received), 6)
+        self.assertLessEqual(len(received), 8)
 
     @cases(with_a_close_notify=(True,), without_one=(False,))
     def test_the_end(self, notify: bool) -> None:
@@ -409,7 +414,7 @@ class ReceivingTests(MemoryTestCase):
         self.peer.server.write(b"abcdef")
         self.peer.server.write(b"ghijkl")
         self.assertEqual(self.stream.recv(6), b"abcdef")
-        with mock.patch.object(self.stream, "_object") as broken:
+        with mock.patch.object(self.stream, "_raw") as broken:
             broken.read.side_effect = KeyboardInterrupt
             with self.assertRaises(KeyboardInterrupt):
                 self.stream.recv(6)
@@ -613,10 +618,11 @@ class ClosingTests(MemoryTestCase):
 
     def test_the_rest_is_the_lower_streams(self) -> None:
         """Cutting, closing and abandoning say nothing in TLS; the addresses are those of the stream below."""
+        self.stream.shutdown_read()
         self.stream.shutdown()
         self.stream.close()
         self.stream.abandon()
-        self.assertEqual(self.peer.calls, ["shutdown", "close", "abandon"])
+        self.assertEqual(self.peer.calls, ["shutdown_read", "shutdown", "close", "abandon"])
         self.assertEqual(self.peer._incoming.pending, 0)
         self.assertEqual(self.stream.local_address, ("127.0.0.1", 1))
         self.assertEqual(self.stream.remote_address, ("127.0.0.1", 2))

@@ -27,6 +27,8 @@ PROMPT = 65_536
 class Calls(State):
     """Sending and receiving."""
 
+    __slots__ = ()
+
     def _expect(self, completion: Completion[Any]) -> None:
         if not completion.blocking:
             self.strand.expect()
@@ -47,7 +49,9 @@ class Calls(State):
                 self.outbox.append_too_late(message)
             else:
                 self.outbox.append(message)
-        if completion.blocking or message.size <= PROMPT:
+        if completion.blocking:
+            self.flush(completion)
+        elif message.size <= PROMPT:
             self.flush()
         else:
             self.wake()
@@ -75,6 +79,7 @@ class Calls(State):
                 ping = self.heartbeat.ping(payload, completion)
                 if self.cause is None:
                     self.outbox.ping(ping)
+                self.after_demand()
         self.flush()
         return ping
 
@@ -105,13 +110,9 @@ class Calls(State):
 
     def receive_each(self, handler: Callable[[Result], object]) -> None:
         """Ask for every message, and for the error at the end."""
-
-        def deliver(result: Result) -> None:
-            self._run(handler, result)
-
         self.strand.expect()
         with self.mutex:
-            self.inbox.receive_each(deliver, self.strand)
+            self.inbox.receive_each(handler, self._ran_low, self.strand)
             self.after_demand()
         self.strand.kick()
 
@@ -125,6 +126,12 @@ class Calls(State):
         finally:
             if result.message is not None:
                 self._returned()
+
+    def _ran_low(self) -> None:
+        """Few messages are left on the executor: if somebody waits for that, they are looked at."""
+        if self.inbox.paused or self.inbox.fault is not None:
+            with self.mutex:
+                self.after_demand()
 
     def _returned(self) -> None:
         """A handler has returned from a message, which makes room for another."""

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Callable, Generic, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Callable, Generic, List, NamedTuple, Optional, TypeVar, Union
 
 from ..errors import WebSocketError
 from ..strand import Strand
 
-__all__ = ["Completion", "Handler", "Message", "Result", "Waiter", "wait_within"]
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Event(Protocol):
+        """What happens once, or has happened."""
+
+        def wait(self, timeout: Optional[float]) -> bool: ...
+
+
+__all__ = ["Completion", "Handler", "Latch", "Message", "Result", "ThreadEnd", "Waiter", "wait_within"]
 
 Message = Union[str, bytes]
 T = TypeVar("T")
@@ -25,14 +34,11 @@ there.
 """
 
 
-class Result:
+class Result(NamedTuple):
     """What a receive handler gets: a message, or the error that there is instead (Apple: `Result<Message, Error>`)."""
 
-    __slots__ = ("error", "message")
-
-    def __init__(self, message: Optional[Message] = None, error: Optional[WebSocketError] = None) -> None:
-        self.message = message
-        self.error = error
+    message: Optional[Message] = None
+    error: Optional[WebSocketError] = None
 
     def get(self) -> Message:
         """The message (`str` or `bytes`), or raises the error."""
@@ -60,11 +66,7 @@ class Completion(Generic[T]):
         self.error: Optional[WebSocketError] = None
 
     def resolve(self, strand: Strand, value: Optional[T] = None, error: Optional[WebSocketError] = None) -> None:
-        """Give the answer; once, under the mutex."""
-        self.value, self.error, self.done = value, error, True
-        self._deliver(strand)
-
-    def _deliver(self, strand: Strand) -> None:
+        """Give the answer; once, under the mutex. If an interrupt strikes and it is not `done`, again."""
         raise NotImplementedError  # pragma: no cover - the two kinds below are all there are
 
 
@@ -80,8 +82,10 @@ class Waiter(Completion[T]):
         self._gate = threading.Lock()
         self._gate.acquire()
 
-    def _deliver(self, strand: Strand) -> None:
-        self._gate.release()
+    def resolve(self, strand: Strand, value: Optional[T] = None, error: Optional[WebSocketError] = None) -> None:
+        """See `Completion.resolve`."""
+        self.value, self.error, self.done = value, error, True
+        self._gate.release()  # with no other call between the two
 
     def wait(self, timeout: Optional[float]) -> bool:
         """Block until the answer is there, or `timeout` seconds have passed; whether this wait was let through."""
@@ -95,13 +99,78 @@ class Handler(Completion[T]):
 
     def __init__(self, call: Callable[[Completion[T]], object]) -> None:
         super().__init__()
-        self._call = call
+        self._call: Optional[Callable[[Completion[T]], object]] = call
 
-    def _deliver(self, strand: Strand) -> None:
-        strand.put(self._call, self)
+    def resolve(self, strand: Strand, value: Optional[T] = None, error: Optional[WebSocketError] = None) -> None:
+        """See `Completion.resolve`. Twice on the strand is not called twice."""
+        self.value, self.error = value, error
+        strand.put(self._run)
+        self.done = True
+
+    def _run(self) -> None:
+        call, self._call = self._call, None
+        if call is not None:
+            call(self)
 
 
-def wait_within(event: threading.Event, timeout: Optional[float]) -> bool:
+class Latch:
+    """Something that happens once, for whoever waits for it: `threading.Event` without its lock and its queue, which
+    every connection would have three of, at ten times the cost.
+
+    Each waiter brings a lock of its own. It stands in the row before it looks whether that has happened already, and
+    `set` says so before it goes along the row: so one of the two sees the other.
+    """
+
+    __slots__ = ("_happened", "_row")
+
+    def __init__(self) -> None:
+        self._happened = False
+        self._row: List[threading.Lock] = []
+
+    def is_set(self) -> bool:
+        """Whether it has happened."""
+        return self._happened
+
+    def set(self) -> None:
+        """It happens. Again does nothing."""
+        self._happened = True
+        while self._row:
+            try:
+                self._row.pop().release()
+            except IndexError:
+                return  # the last one gave up meanwhile
+
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Block until it has happened, or `timeout` seconds have passed; whether it has."""
+        if self._happened:
+            return True
+        gate = threading.Lock()
+        gate.acquire()
+        try:
+            self._row.append(gate)
+            if not self._happened:
+                gate.acquire(timeout=-1.0 if timeout is None else max(timeout, 0.0))
+        finally:
+            try:
+                self._row.remove(gate)
+            except ValueError:
+                pass  # `set` was here
+        return self._happened
+
+
+class ThreadEnd:
+    """The end of a thread that was started, for `wait_within`."""
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self._thread = thread
+
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Block until the thread is gone, or `timeout` seconds have passed; whether it is."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+
+def wait_within(event: Event, timeout: Optional[float]) -> bool:
     """Wait for `event` at most `timeout` seconds (`None`: however long it takes); whether it is set."""
     seconds = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
     if sys.platform != "win32" or threading.current_thread() is not threading.main_thread():
@@ -109,7 +178,7 @@ def wait_within(event: threading.Event, timeout: Optional[float]) -> bool:
     return _wait_in_slices(event, seconds)
 
 
-def _wait_in_slices(event: threading.Event, seconds: Optional[float]) -> bool:
+def _wait_in_slices(event: Event, seconds: Optional[float]) -> bool:
     while not event.wait(SLICE if seconds is None else min(seconds, SLICE)):
         if seconds is not None:
             seconds -= SLICE

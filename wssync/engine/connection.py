@@ -24,15 +24,20 @@ from typing import Any, Callable, Optional
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
 from ..protocol.closing import CloseCode, close_code
 from ..strand import Strand
-from .calls import Calls
-from .roles import Role
+from .blocking import Blocking
+from .completions import Latch
 from .state import Phase
 
 __all__ = ["Connection"]
 
 
-class Connection(Calls):
-    """One connection: suspending, closing, ending. The calls on it are in `Calls`, its fields in `State`."""
+class Connection(Blocking):
+    """One connection: suspending, closing, ending.
+
+    The calls on it are in `Calls`, `Express` and `Blocking`, its fields in `State`.
+    """
+
+    __slots__ = ()
 
     # -- suspending ----------------------------------------------------------------------------------------------------
 
@@ -70,14 +75,21 @@ class Connection(Calls):
         if unstarted:
             self.complete()
 
-    def close(self, code: Optional[int], reason: Optional[str], timeout: Optional[float]) -> None:
-        """Begin the closing handshake behind what is queued; while opening, cancel. The first code stands."""
+    def close(
+        self, code: Optional[int], reason: Optional[str], timeout: Optional[float], *, awaited: bool = False
+    ) -> None:
+        """Begin the closing handshake behind what is queued; while opening, cancel. The first code stands.
+
+        A caller by whom the end is `awaited` wakes the engine thread when the time for that is over.
+        """
         with self.mutex:
             if self.phase is not Phase.OPEN:
                 early = self.phase < Phase.OPEN
             else:
                 early = False
                 self._ask_to_close(code, reason, self.configuration.close_timeout if timeout is None else timeout)
+                if not (awaited and self.listens) or self.fault_due is not None:
+                    self.wake()
         if early:
             self.cancel()
         else:
@@ -89,20 +101,18 @@ class Connection(Calls):
             if self.inbox.fault is not None:  # who closes will not receive up to it, so it is the end
                 code, reason, self.fault_due = self.inbox.fault.code, None, self.clock.now()
             self.outbox.close(code, reason, urgent=False)
-            self.suspensions = 0
-            self.release()
+            if self.suspensions:
+                self.suspensions = 0
+                self.release()
         due = self.clock.now() + timeout
         if self.close_due is None or due < self.close_due:
             self.close_due = due
-        self.wake()
 
     def complete(self) -> None:
         """Answer everything that is pending and tell the delegate: once, by the engine thread (or, if none was ever
         started, by whoever cancelled)."""
-        reading = Role() if self.reader is None else self.reader.role
-        # Nobody is between fetching bytes and publishing them, or between taking a message and having it on record.
         try:
-            reading.occupy(lambda: self.outbox.role.occupy(self._complete))
+            self.occupy_roles(self._complete)
         finally:
             self.opened.set()
             self.ended.set()
@@ -111,6 +121,16 @@ class Connection(Calls):
             listener, self.listener = self.listener, None
         if listener is not None:
             self.strand.finish(listener.finished)
+
+    def occupy_roles(self, work: Callable[[], None]) -> None:
+        """Do what needs that nobody is between fetching bytes and publishing them, or between taking a message and
+        having it on record.
+        """
+        reader, stream = self.reader, self.stream
+        if reader is None or stream is None:
+            self.outbox.role.occupy(work)
+        else:
+            reader.role.occupy(lambda: self.outbox.role.occupy(work), stream.shutdown_read)
 
     def _complete(self) -> None:
         with self.mutex:
@@ -153,11 +173,12 @@ class Connection(Calls):
         self.strand = Strand(_Nowhere(), lambda error: None)
         self.error = self.verdict = ConnectionClosed("the connection belongs to the parent process", url=self.url)
         self.phase = Phase.GONE
+        self.reader = None  # its descriptor's number may soon be another file's
         self.inbox.end(self.verdict, self.strand, drop=True)
         self.listener = self.thread = self.waker = None
         if self.stream is not None:
             self.stream.abandon()
-        self.opened, self.ended, self.gone = threading.Event(), threading.Event(), threading.Event()
+        self.opened, self.ended, self.gone = Latch(), Latch(), Latch()
         for event in (self.opened, self.ended, self.gone):
             event.set()
 

@@ -8,8 +8,7 @@ do not count, only those on their way; tasks get their turn in the order in whic
 from __future__ import annotations
 
 import threading
-from collections import deque
-from typing import Callable, Deque, Dict, Tuple
+from typing import Callable, Dict, List, Tuple
 
 __all__ = ["Gate", "Ticket"]
 
@@ -36,13 +35,13 @@ class Gate:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._rows: Dict[Host, Deque[Ticket]] = {}
+        self._rows: Dict[Host, List[Ticket]] = {}
 
     def enter(self, host: Host, wake: Callable[[], None]) -> Ticket:
         """Take a place in the row; `wake` is called, without a lock, when `granted` has become true later on."""
         ticket = Ticket(self, host, wake)
         with self._lock:
-            row = self._rows.setdefault(host, deque())
+            row = self._rows.setdefault(host, [])
             row.append(ticket)
             ticket.granted = len(row) <= self._limit
         return ticket
@@ -56,7 +55,7 @@ class Gate:
             row.remove(ticket)
             if not row:
                 del self._rows[ticket.host]
-            admitted = [other for other in list(row)[: self._limit] if not other.granted]
+            admitted = [other for other in row[: self._limit] if not other.granted]
             for other in admitted:
                 other.granted = True
         for other in admitted:

@@ -5,15 +5,15 @@ seconds the connection is given up. Any byte received counts as life: a peer tha
 late with its pong. A pong answers its own ping and all earlier ones, since a peer may answer only the latest (RFC 6455
 section 5.5.3); a pong that nobody asked for is ignored.
 
-Methods need the connection's mutex, but `heard`, which only the holder of the read role calls.
+Methods need the connection's mutex, but `heard`, which only the holder of the read role calls (or sets `heard_at`, the
+same without the call).
 """
 
 from __future__ import annotations
 
 import enum
 import itertools
-from collections import deque
-from typing import Deque, List, Optional
+from typing import List, Optional
 
 from ..strand import Strand
 from .completions import Completion
@@ -46,10 +46,11 @@ class Heartbeat:
     def __init__(self, interval: Optional[float], timeout: Optional[float]) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._outstanding: Deque[Ping] = deque()
+        self._outstanding: List[Ping] = []  # a deque, empty, is heavier than all else here
         self._numbers = itertools.count(1)
-        self._asked_at: Optional[float] = None
-        self._heard_at = 0.0
+        self._asked_at = 0.0
+        self.heard_at: Optional[float] = 0.0
+        """When something was received last; `None` if nothing was since a ping went out for that."""
         self.latency: Optional[float] = None
 
     def ping(self, payload: Optional[bytes], completion: Optional[Completion[float]] = None) -> Ping:
@@ -74,10 +75,11 @@ class Heartbeat:
             (ping for ping in self._outstanding if ping.sent_at is not None and ping.payload == payload), None
         )
         while answered is not None:
-            ping = self._outstanding.popleft()
+            ping = self._outstanding[0]
             elapsed = now - (now if ping.sent_at is None else ping.sent_at)
             if ping.completion is not None and not ping.completion.done:
                 ping.completion.resolve(strand, elapsed)
+            del self._outstanding[0]  # last: an interrupt must find it again
             if ping is answered:
                 self.latency = elapsed
                 return
@@ -88,25 +90,31 @@ class Heartbeat:
         self._outstanding.clear()
         return [completion for completion in pings if not completion.done]
 
+    @property
+    def awaits_pong(self) -> bool:
+        """Whether somebody waits for a pong, or for any other sign of life."""
+        waiting = (ping.completion for ping in self._outstanding)
+        return self.heard_at is None or any(completion and not completion.done for completion in waiting)
+
     def heard(self, now: float) -> None:
         """Something was received, whatever it is; or reading was paused until now, so that silence proves nothing."""
-        self._heard_at, self._asked_at = now, None
+        self.heard_at = now
 
     def due(self) -> Optional[float]:
         """When `check` has something to say, if nothing is received until then."""
         if self._interval is None:
             return None
-        asked_at = self._asked_at
-        if asked_at is None:
-            return self._heard_at + self._interval
-        return None if self._timeout is None else asked_at + self._timeout
+        heard_at = self.heard_at
+        if heard_at is not None:
+            return heard_at + self._interval
+        return None if self._timeout is None else self._asked_at + self._timeout
 
     def check(self, now: float) -> Verdict:
         """Whether it is time to ask, or to give up."""
         due = self.due()
         if due is None or now < due:
             return Verdict.FINE
-        if self._asked_at is not None:
+        if self.heard_at is None:
             return Verdict.DEAD
-        self._asked_at = now
+        self._asked_at, self.heard_at = now, None
         return Verdict.ASK

@@ -5,6 +5,10 @@ oldest message, blocking receives and handlers alike. Behind the messages there 
 protocol after it had sent good messages); it waits for its turn as if it were the next message. Behind everything
 comes, one day, the error that every receive gets once the connection has ended.
 
+`express` is the short way past all that, for a caller who finds no receive before its own: the queue of messages, to
+pop the first without the mutex, and leave to read the next from the network by oneself if there is none. It is `None`
+as soon as anything stands in the way, which `_review` says whenever that may have changed.
+
 Every method is called with the connection's mutex held, and makes no call out.
 """
 
@@ -12,15 +16,24 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from typing import Callable, Deque, Optional, Tuple
+from itertools import chain, islice
+from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple, Union, cast
 
 from ..errors import ConnectionClosed, WebSocketError
+from ..protocol.messages import Event
 from ..strand import Strand
 from .completions import Completion, Message, Result
+from .handed import Handed
 
-__all__ = ["Inbox"]
+__all__ = ["Events", "Inbox"]
 
 Each = Callable[[Result], object]
+
+Events = Union[List[Event], Deque[Event]]
+"""A list where all are messages, which go at once; else something that is cheap to take from one by one."""
+
+_NOTHING: Any = object()
+"""What no queue holds: an iterator over `popleft` ends with the queue, and not before."""
 
 
 class Inbox:
@@ -31,12 +44,69 @@ class Inbox:
         self._ready: Deque[Message] = deque()
         self._waiters: Deque[Completion[Message]] = deque()
         self._each: Optional[Each] = None
-        self._handed: Deque[int] = deque()
-        self._handed_bytes = 0
+        self._ran_low: Callable[[], None] = lambda: None
+        self._handed = Handed()
+        self._paused = False
+        self._barred = False
         self.fault: Optional[ConnectionClosed] = None
         self.has_had_messages = False
-        self.held = False
+        self._held = False
         self._over: Optional[WebSocketError] = None
+        self.express: Optional[Deque[Message]] = None
+        self._left: Optional[Deque[Message]] = None
+
+    def _review(self) -> None:
+        """Whether a caller may take a message without the mutex, now that something has changed.
+
+        When the way is closed, the messages go over to another queue. A caller who is on it still has the old one, and
+        has been the first there or finds nothing: from here on nobody else takes what the mutex guards.
+        """
+        blocked = self._held or self._paused or self._barred or self._waiters or self._each or self.fault or self._over
+        if not blocked:
+            self.express = self._ready
+        elif self.express is not None:
+            self._left, self._ready, self.express = self._ready, deque(), None
+        if self._left is not None:
+            self._gather(self._left)
+
+    def _gather(self, left: Deque[Message]) -> None:
+        """Each goes over within one call, so that an interrupt finds it here or there."""
+        try:
+            self._ready.extend(islice(iter(left.popleft, _NOTHING), len(left)))
+        except IndexError:
+            pass  # a caller who was on the way has had one of them
+        self._left = None
+
+    def bar(self) -> None:
+        """The connection is about to end: from now on every receive comes the long way."""
+        self._barred = True
+        self._review()
+
+    @property
+    def paused(self) -> bool:
+        """Whether reading waits until there is room: with every message taken, that has to be looked at."""
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        if paused is not self._paused:
+            self._paused = paused
+            self._review()
+
+    @property
+    def held(self) -> bool:
+        """Whether all messages are kept and no receive is answered: the task is suspended."""
+        return self._held
+
+    @held.setter
+    def held(self, held: bool) -> None:
+        self._held = held
+        self._review()
+
+    def defer(self, fault: ConnectionClosed) -> None:
+        """The peer broke the protocol behind the messages that are here."""
+        self.fault = fault
+        self._review()
 
     # -- receives ------------------------------------------------------------------------------------------------------
 
@@ -46,10 +116,18 @@ class Inbox:
         self._waiters.append(completion)
         self.match(strand)
 
-    def receive_each(self, handler: Each, strand: Strand) -> None:
-        """Give every message to `handler`, behind the receives asked for earlier, and one last error."""
+    def receive_first(self, completion: Completion[Message]) -> None:
+        """Queue a receive before all others: its caller has read for it, and others have come meanwhile."""
+        self._waiters.appendleft(completion)
+        self._review()
+
+    def receive_each(self, handler: Each, ran_low: Callable[[], None], strand: Strand) -> None:
+        """Give every message to `handler`, behind the receives asked for earlier, and one last error.
+
+        `ran_low` is called on the executor when few of them are left there.
+        """
         self.refuse_beside_each()
-        self._each = handler
+        self._each, self._ran_low = handler, ran_low
         self.match(strand)
 
     def refuse_beside_each(self) -> None:
@@ -59,9 +137,10 @@ class Inbox:
 
     def take(self) -> Optional[Message]:
         """The next message, if there is one and nobody waits for it."""
-        if self.held or not self._ready:
+        try:
+            return None if self._held else self._ready.popleft()
+        except IndexError:
             return None
-        return self._ready.popleft()
 
     def withdraw(self, completion: Completion[Message]) -> bool:
         """Forget a receive whose caller gave up; `False` if its message has come meanwhile."""
@@ -69,6 +148,7 @@ class Inbox:
             return False
         if completion in self._waiters:  # or an interrupt came before it was in the row
             self._waiters.remove(completion)
+            self._review()
         completion.done = True
         return True
 
@@ -79,57 +159,74 @@ class Inbox:
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
-    def publish(self, message: Message) -> None:
-        """A whole message has arrived; `match` follows once for a batch."""
-        self._ready.append(message)
+    def publish(self, events: Events, count: int) -> None:
+        """The first `count` of these are messages that have arrived; they leave it. `match` follows for all.
+
+        An interrupt may come after any call, but not within one: so they are added here and deleted there in the same
+        call, one by one or by the last step of the iterator that gives them. Whoever is interrupted finds them in one
+        place.
+        """
+        if isinstance(events, deque):
+            self._ready.extend(islice(iter(cast("Deque[Message]", events).popleft, _NOTHING), count))
+        else:
+            nothing: Iterable[Any] = filter(None, map(events.__delitem__, (slice(0, count),)))
+            self._ready.extend(chain(cast("List[Message]", events[:count]), nothing))
         self.has_had_messages = True
 
     def match(self, strand: Strand) -> None:
         """Bring messages and receives together."""
-        if self.held and self._over is None:
-            return
+        self._review()
+        if self._over is not None or ((self._waiters or self._each) and not self._held):
+            self._match(strand)
+            self._review()
+
+    def _match(self, strand: Strand) -> None:
+        """The same, with the short way closed: nobody else takes messages meanwhile."""
         ready, waiters = self._ready, self._waiters
         while ready and waiters:
-            message = ready.popleft()
-            waiter = waiters.popleft()
+            message, waiter = ready[0], waiters[0]
             if not waiter.blocking:
-                self._hand(message)
-            waiter.resolve(strand, message)
-        if self._each is not None:
-            while ready:
-                message = ready.popleft()
-                self._hand(message)
-                strand.put(self._each, Result(message))
+                self._handed.hand(message)
+            try:
+                waiter.resolve(strand, message)
+            finally:
+                # No call from here on: an interrupt finds both in their queues, or neither.
+                if waiter.done:  # pragma: no branch - it is, unless the call raised
+                    del ready[0]
+                    del waiters[0]
+        if self._each is not None and ready:
+            low = sys.maxsize if self._most_messages is None else self._most_messages
+            strand.put_series(self._handed.hand_series(ready, self._each, low, self._ran_low))
+            ready.clear()
         if self._over is not None:
             self._fail_waiters(strand, self._over)
 
     def _fail_waiters(self, strand: Strand, error: WebSocketError) -> None:
-        while self._waiters:
-            self._waiters.popleft().resolve(strand, error=error)
+        waiters = self._waiters
+        while waiters:
+            waiter = waiters[0]
+            try:
+                waiter.resolve(strand, error=error)
+            finally:
+                if waiter.done:  # pragma: no branch - it is, unless the call raised
+                    del waiters[0]
         each, self._each = self._each, None
         if each is not None:
             strand.put(each, Result(error=error))
 
     def end(self, error: WebSocketError, strand: Strand, *, drop: bool) -> None:
         """No message comes any more: what is left can still be received (unless `drop`), then comes `error`."""
+        self._over = error
+        self._review()
         if drop:
             self._ready.clear()
-        self._over = error
         self.match(strand)
 
     # -- back-pressure -------------------------------------------------------------------------------------------------
 
-    def _hand(self, message: Message) -> None:
-        size = sys.getsizeof(message)
-        self._handed.append(size)
-        self._handed_bytes += size
-
     def returned(self) -> None:
-        """A handler has returned: the one whose message was handed out first, as they never overlap.
-
-        Its size is the one from then: a `str` may have grown meanwhile, by a UTF-8 form that it keeps.
-        """
-        self._handed_bytes -= self._handed.popleft()
+        """A handler has returned from a message."""
+        self._handed.returned()
 
     def is_full(self) -> bool:
         """Whether reading has to stop: unread messages, and those whose handlers have not returned, pass a limit."""
@@ -138,8 +235,8 @@ class Inbox:
             return True
         if self._most_bytes is None or not messages:
             return False
-        held = self._handed_bytes + sum(map(sys.getsizeof, self._ready))  # few, or the test above had ended it
-        return held > self._most_bytes
+        ready = tuple(self._ready)  # few, or the test above had ended it; and who takes the short way asks for no mutex
+        return self._handed.size + sum(map(sys.getsizeof, ready)) > self._most_bytes
 
     @property
     def has_demand(self) -> bool:
@@ -149,7 +246,7 @@ class Inbox:
     @property
     def fault_is_next(self) -> bool:
         """Every message before the fault was taken, and the handlers that took them have returned."""
-        return self.fault is not None and not self._ready and not self._handed
+        return self.fault is not None and not (self._ready or len(self._handed))
 
     @property
     def unread(self) -> int:

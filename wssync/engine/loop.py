@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import TYPE_CHECKING, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Iterable, Optional, Tuple
 
 from ..errors import Cancelled, ConnectionClosed, ConnectionFailed, WebSocketError
 from ..logs import log
@@ -67,7 +67,13 @@ class Engine:
         self._was_paused = False
         self._is_silent = False
         self._warned = False
-        self.reader = Reader(connection)
+        self._reader: Optional[Reader] = None
+
+    @property
+    def reader(self) -> Reader:
+        """The receiving half of the open connection."""
+        assert self._reader is not None, "not open yet"
+        return self._reader
 
     def start(self) -> None:
         """Start the thread. `RuntimeError` if the process has no threads to give; the task has then ended with it."""
@@ -80,7 +86,7 @@ class Engine:
             thread.start()
         except RuntimeError as error:
             connection.thread = None
-            self._fail(error)
+            _fail(connection, error)
             self._finish()
             raise
 
@@ -94,15 +100,9 @@ class Engine:
             self._connection.end(error)
         except BaseException as error:
             log().exception("wssync: the engine of a connection failed")
-            self._fail(error)
+            _fail(self._connection, error)
         finally:
             self._finish()
-
-    def _fail(self, error: BaseException) -> None:
-        kind = ConnectionClosed if self._connection.was_open else ConnectionFailed
-        failure = kind(f"the connection's engine failed: {error!r}")
-        failure.__cause__ = error
-        self._connection.end(failure)
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
@@ -126,15 +126,16 @@ class Engine:
         timer.
         """
         connection = self._connection
-        deadline.pause()
-        try:
-            while connection.cause is None and connection.suspended:
-                wait_for((self._waker,), (), None)
-                self._waker.clear()
-                if not connection.suspended:
-                    self._waker.wake()  # a wake that was meant for the wait that follows may have been cleared
-        finally:
-            deadline.resume()
+        if connection.suspensions:
+            deadline.pause()
+            try:
+                while connection.cause is None and connection.suspended:
+                    wait_for((self._waker,), (), None)
+                    self._waker.clear()
+                    if not connection.suspended:
+                        self._waker.wake()  # a wake that was meant for the wait that follows may have been cleared
+            finally:
+                deadline.resume()
         if connection.cause is not None:
             raise connection.cause
 
@@ -155,13 +156,13 @@ class Engine:
         now = connection.clock.now()
         limit = connection.configuration.resource_timeout_when_open
         self._resource_due = None if limit is None else now + limit
+        decoder = Decoder(Role.CLIENT, maximum_message_size=connection.maximum_message_size, inflater=inflater)
+        self._reader = reader = Reader(connection, opened.stream, decoder)
         # With the read role: a caller's read of later bytes must not come before what is here already.
-        self.reader.role.occupy(lambda: self._enter(opened, now, inflater, compressor))
+        reader.role.occupy(lambda: self._enter(opened, now, reader, compressor))
         self._drain()
 
-    def _enter(
-        self, opened: Opened, now: float, inflater: Optional[Inflater], compressor: Optional[Compressor]
-    ) -> None:
+    def _enter(self, opened: Opened, now: float, reader: Reader, compressor: Optional[Compressor]) -> None:
         connection = self._connection
         with connection.mutex:
             connection.response = opened.response
@@ -170,51 +171,66 @@ class Engine:
             connection.stream = opened.stream
             connection.local_address = opened.stream.local_address
             connection.remote_address = opened.stream.remote_address
-            connection.decoder = Decoder(
-                Role.CLIENT, maximum_message_size=connection.maximum_message_size, inflater=inflater
-            )
             connection.outbox.attach(opened.stream, Encoder(Role.CLIENT, compressor))
             connection.heartbeat.heard(now)
-            connection.reader = self.reader
+            connection.reader = reader
             connection.was_open = True
             connection.phase = Phase.OPEN
             connection.tell("did_open", opened.verdict.protocol)
         connection.opened.set()
         if opened.rest:
-            self.reader.decode(opened.rest)
+            reader.take_in(opened.rest)
 
     # -- open ----------------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         """Wait for something to happen, and do it."""
-        connection = self._connection
-        stream = connection.stream
+        connection, reader = self._connection, self.reader
+        stream, outbox = connection.stream, connection.outbox
         assert stream is not None
         with connection.mutex:
-            reading = self.reader.may_read()
-            writing = connection.outbox.wants_writable
-            busy = connection.outbox.has_work
+            aside = reader.stands_aside()
+            connection.stands_aside = aside != 0
+            connection.listens = reading = aside == 0 and reader.may_read()
+            rest = not outbox.is_idle and outbox.has_rest
+            writing = rest and outbox.stalled
+            interrupted = reader.interrupted and not (reader.lent or connection.suspended)
+            busy = interrupted or (rest and not writing)
         self._note_pause(reading, writing)
-        readable, writable = stream.wait(reading, writing, 0 if busy else self._until_next_deadline())
+        due = _soonest(self._deadlines())
+        patience = None if due is None else max(0.0, due - connection.clock.now())
+        readable, writable = stream.wait(reading, writing, 0 if busy else _soonest((patience, aside or None)))
+        connection.attentive = True
+        try:
+            self._act(readable, writable, due)
+        finally:
+            connection.attentive = False  # first, and then the next look at the facts
+
+    def _act(self, readable: bool, writable: bool, due: Optional[float]) -> None:
+        """Do what was waited for."""
+        connection, reader = self._connection, self.reader
         if writable:
             connection.outbox.stalled = False
-        if readable:
-            self.reader.role.attempt(self.reader.read)
+        if readable or reader.interrupted:
+            reader.role.attempt(reader.read)
         self._drain()
-        self._keep_deadlines()
+        if due is not None and due <= connection.clock.now():
+            self._keep_deadlines()
 
     def _drain(self) -> None:
         """Write what can be written, start the handlers; what is left is looked at in the next turn, without a wake."""
-        self._connection.outbox.pump(BUDGET)
+        if not self._connection.outbox.is_idle:
+            self._connection.outbox.pump(BUDGET)
         self._connection.strand.kick()
 
     def _note_pause(self, reading: bool, writing: bool) -> None:
         """While nothing is read, the peer's silence proves nothing; and a send may wait for us to receive."""
         connection = self._connection
+        reading = reading or (connection.stands_aside and not connection.suspended)
         if self._was_paused and reading:
             connection.heartbeat.heard(connection.clock.now())
         self._was_paused = not reading
-        if writing and connection.reading_paused and not self._warned:
+        if writing and connection.inbox.paused and not self._warned:
             self._warned = True
             log().warning(
                 "a send waits because the peer reads nothing, while %d received messages wait here: "
@@ -222,27 +238,18 @@ class Engine:
                 connection.inbox.unread,
             )
 
-    def _deadlines(self) -> List[Tuple[Optional[float], Callable[[], None]]]:
+    def _deadlines(self) -> Tuple[Optional[float], ...]:
+        """When each of the table's deadlines is, in its order."""
         connection = self._connection
         heartbeat = None if self._was_paused else connection.heartbeat.due()
         if connection.outbox.broken is not None and self._broken_due is None:
             self._broken_due = connection.clock.now() + SWEEP
-        return [
-            (heartbeat, self._beat),
-            (connection.close_due, self._give_up_closing),
-            (connection.fault_due, self._enforce_fault),
-            (self._broken_due, self._end_broken),
-            (self._resource_due, self._end_resource),
-        ]
-
-    def _until_next_deadline(self) -> Optional[float]:
-        moments = [moment for moment, _ in self._deadlines() if moment is not None]
-        return max(0.0, min(moments) - self._connection.clock.now()) if moments else None
+        return heartbeat, connection.close_due, connection.fault_due, self._broken_due, self._resource_due
 
     def _keep_deadlines(self) -> None:
-        connection = self._connection
-        now = connection.clock.now()
-        for moment, act in self._deadlines():
+        now = self._connection.clock.now()
+        acts = self._beat, self._give_up_closing, self._enforce_fault, self._end_broken, self._end_resource
+        for moment, act in zip(self._deadlines(), acts):
             if moment is not None and moment <= now:
                 act()
 
@@ -289,15 +296,16 @@ class Engine:
         connection = self._connection
         stream = connection.stream
         if stream is not None:
+            _guard(lambda: self.reader.role.occupy(self.reader.publish_left, stream.shutdown_read))
             _guard(self._say_goodbye)
         _guard(connection.complete)
         if stream is not None:
             _guard(lambda: self._linger(stream))
-            self.reader.role.occupy(lambda: connection.outbox.role.occupy(lambda: _close(connection, stream)))
+            connection.occupy_roles(lambda: _close(connection, stream))
         with connection.mutex:
             connection.closing.end()
             connection.phase = Phase.GONE
-            connection.waker = connection.reader = connection.decoder = None
+            connection.waker = connection.reader = None
         self._waker.close()
         connection.gone.set()
 
@@ -325,10 +333,10 @@ class Engine:
                 left = due - connection.clock.now()
                 if left <= 0:
                     return
-                readable, writable = stream.wait(True, connection.outbox.wants_writable, left)
+                readable, writable = stream.wait(True, connection.outbox.has_rest, left)
                 if writable:
                     connection.outbox.stalled = False
-                connection.outbox.pump(BUDGET)
+                    connection.outbox.pump(BUDGET)
                 if readable and stream.recv(65_536) == b"":
                     return
         except ConnectionClosed:
@@ -347,6 +355,18 @@ class Engine:
             return None
         due = now + min(patience, LINGER)
         return due if connection.close_due is None else min(due, connection.close_due)
+
+
+def _soonest(moments: Iterable[Optional[float]]) -> Optional[float]:
+    return min([moment for moment in moments if moment is not None], default=None)
+
+
+def _fail(connection: Connection, error: BaseException) -> None:
+    """The engine itself failed, which must not be seen by anybody as a connection that hangs."""
+    kind = ConnectionClosed if connection.was_open else ConnectionFailed
+    failure = kind(f"the connection's engine failed: {error!r}")
+    failure.__cause__ = error
+    connection.end(failure)
 
 
 def _guard(step: Callable[[], None]) -> None:

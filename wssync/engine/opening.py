@@ -174,21 +174,20 @@ class Opening:
         )
 
     def _send(self, stream: Stream, attempt: Attempt, data: bytes) -> None:
-        rest = memoryview(data)
-        while len(rest) or not stream.flush():
-            accepted = stream.send(rest) if len(rest) else 0
-            rest = rest[accepted:]
+        while data or not stream.flush():
+            accepted = stream.send(data) if data else 0
+            data = data[accepted:]
             if not accepted:
                 attempt.wait_stream(stream, False, True)
 
     def _receive(self, stream: Stream, attempt: Attempt) -> bytes:
         """What has come, waiting for it; b"" at the end of the stream."""
-        while True:
-            data = stream.recv(READ)
-            if data is not None:
-                return data
+        data: Optional[bytes] = None
+        while data is None:
             stream.flush()  # TLS may have something to say of its own
             attempt.wait_stream(stream, True, stream.has_output)
+            data = stream.recv(READ)
+        return data
 
     def _read_response(self, stream: Stream, attempt: Attempt) -> Tuple[Response, bytes]:
         """The final response's head, and what came behind it; informational ones are reported on the way."""

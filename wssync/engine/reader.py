@@ -1,36 +1,56 @@
-"""What came from the peer: one non-blocking read, decoded whole, and every event in it acted upon.
+"""Who reads, and when: the engine thread when nobody else does, or a caller who borrows the role.
 
-Whoever holds the read role runs this: the engine thread, or a caller who asks with `timeout=0`. The decoder is touched
-by the holder alone; what it decoded is published under the mutex in one step.
+A borrower waits for its message by itself, which saves the hand-over from thread to thread that costs more than all the
+rest.
+
+**Leader and follower.** A borrower may wait for the network as long as it takes, and only the end of the connection
+disturbs it. Meanwhile the engine thread stands aside (`stands_aside`): it does not wait for the socket, but keeps its
+deadlines and writes. It reads again when there is demand that no borrower serves, or when no borrower has come for
+`GRACE`. A borrower that leaves looks at `asleep` after it has let go; the engine thread sets `asleep` before it looks
+whether the role is lent. So one of the two always sees the other.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Dict, List, Optional, Type
+from typing import TYPE_CHECKING, Optional, Union
 
 from ..errors import ConnectionClosed
-from ..protocol.closing import CloseCode
-from ..protocol.messages import Close, Event, Fault, Ping, Pong
-from .completions import Message
+from ..protocol.messages import Decoded
+from ..transport.clock import real_now
+from .accelerated import receive_messages
+from .completions import Message, Waiter
 from .connection import Connection
-from .roles import Role
+from .receiver import Fetch, Receiver
 from .state import Phase
+
+if TYPE_CHECKING:
+    from ..protocol.messages import Decoder
+    from ..transport.stream import Stream
 
 __all__ = ["Reader"]
 
-READ = 65_536
-"""Bytes in one read. More at a time is slower on plain TCP, not faster; a TLS stream takes two of its records at
-once.
-"""
+GRACE = 0.05
+"""Seconds for which the engine thread leaves reading to borrowers once one has come: a program that receives in a loop
+is back in a thousandth of that."""
 
 
-class Reader:
+class Reader(Receiver):
     """The receiving half of one open connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.role = Role()
-        self.at_end = False
+    def __init__(self, connection: Connection, stream: Stream, decoder: Decoder) -> None:
+        super().__init__(connection, stream, decoder)
+        direct = self._direct
+        self._descriptor = -1 if direct is None else direct.descriptor
+        self._receive_messages = None if direct is None or self._patient is None else receive_messages
+        self._lock = self.role.lock
+        self._unsettled = False
+        self._slot: Optional[Waiter[Message]] = None
+        self.lent = False
+        self.asleep = False
+        self._turn = self._seen_turn = 0
+        self._aside_until = 0.0
+
+    # -- the engine thread ---------------------------------------------------------------------------------------------
 
     def may_read(self) -> bool:
         """Whether bytes are welcome now; if not for want of room, notes that reading is paused. Mutex.
@@ -40,8 +60,55 @@ class Reader:
         connection = self._connection
         if self.at_end or connection.suspended or connection.inbox.fault is not None:
             return False
-        connection.reading_paused = not connection.closing_asked and connection.inbox.is_full()
-        return not connection.reading_paused
+        inbox = connection.inbox
+        inbox.paused = not connection.closing_asked and inbox.is_full()
+        if inbox.paused and not inbox.is_full():  # who has made room meanwhile may not have seen that this waits
+            inbox.paused = False
+        return not inbox.paused
+
+    def stands_aside(self) -> Optional[float]:
+        """Whether reading is left to borrowers: for so many seconds, 0 if it is not. `None`: until woken. Mutex.
+
+        The seconds are real ones whatever clock the connection has: this is about threads, not about the protocol.
+        """
+        self.asleep = False
+        if not self._connection.awaits_reading:
+            now = real_now()
+            if self._turn != self._seen_turn:
+                self._seen_turn, self._aside_until = self._turn, now + GRACE
+            if now < self._aside_until:
+                return self._aside_until - now
+        if self.lent:
+            self.asleep = True
+            if self.lent:  # looked at again: it may have left before it could see that somebody sleeps
+                return None
+        return 0.0
+
+    def read(self) -> None:
+        """One read, decoded and published. Read role; nobody flushes here."""
+        connection = self._connection
+        if connection.phase is not Phase.OPEN or connection.suspended:
+            return  # it ended, or was suspended, while the role was being won
+        try:
+            if self.interrupted:
+                self.interrupted = False
+                with connection.mutex:
+                    self._inbox.match(connection.strand)  # which may have been struck
+            decoded = self._decode_next(self._stream.recv)
+            while decoded is not None:
+                with connection.mutex:
+                    self._publish(decoded)
+                decoded = self._decode_left()
+        except ConnectionClosed as error:
+            self._lost(error)
+        except BaseException:
+            self._note_interrupt()
+            raise
+
+    def take_in(self, data: bytes) -> None:
+        """Act on bytes that came with the response. Read role."""
+        self._box = [data]
+        self.read()
 
     def read_now(self) -> None:
         """One non-blocking read by a caller, if reading is allowed and nobody else is at it."""
@@ -52,113 +119,205 @@ class Reader:
             self.role.attempt(self.read)
             connection.flush()
 
-    def read(self) -> None:
-        """One read, decoded and published. Read role; nobody flushes here."""
-        connection = self._connection
-        stream = connection.stream
-        if stream is None or connection.phase is not Phase.OPEN or connection.suspended:
-            return  # it ended, or was suspended, while the role was being won
-        try:
-            data = stream.recv(READ)
-            if data is None:
-                return
-            connection.heartbeat.heard(connection.clock.now())
-            self.decode(data)
-        except ConnectionClosed as error:
-            self._lost(error)
-        except BaseException as error:  # interrupted between the bytes and the messages: what is missing is unknown
-            lost = ConnectionClosed("receiving was interrupted")
-            lost.__cause__ = error
-            self._lost(lost)
-            raise
+    # -- a borrower ----------------------------------------------------------------------------------------------------
 
-    def decode(self, data: bytes) -> None:
-        """Act on the bytes of one read; none are the end of the stream. Read role."""
-        connection = self._connection
-        decoder = connection.decoder
-        assert decoder is not None
-        if not data:
-            self._lost(ConnectionClosed("the connection was lost: it ended without a Close frame"))
-            return
-        decoder.maximum_message_size = connection.maximum_message_size
-        events = decoder.feed(data)
-        with connection.mutex:
-            self._publish(events)
+    def borrow(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]:
+        """Wait for the next message in the caller's own thread, for `seconds` at most, if nobody is before it.
 
-    def _publish(self, events: List[Event]) -> None:
-        connection = self._connection
-        for event in events:
-            _ACTS[type(event)](self, event)
-        connection.inbox.match(connection.strand)
-        if connection.inbox.fault_is_next and connection.inbox.has_demand:
-            connection.fail(connection.inbox.fault)
-
-    def _lost(self, error: ConnectionClosed) -> None:
-        """The stream is at its end, or broke. A broken write that was noticed before it explains it better."""
-        self.at_end = True
-        self._connection.end(self._connection.outbox.broken or error)
-
-    # -- events: mutex -------------------------------------------------------------------------------------------------
-
-    def _message(self, event: Event) -> None:
-        assert isinstance(event, (str, bytes))
-        connection = self._connection
-        connection.received += _size(event)
-        if connection.closing_asked and connection.inbox.is_full():
-            return  # nobody takes messages any more, and the peer's Close is behind them
-        connection.inbox.publish(event)
-
-    def _ping(self, event: Event) -> None:
-        assert isinstance(event, Ping)
-        self._connection.outbox.pong(event.payload)
-
-    def _pong(self, event: Event) -> None:
-        assert isinstance(event, Pong)
-        connection = self._connection
-        connection.inbox.match(connection.strand)  # the messages before it are the earlier events
-        connection.heartbeat.pong(event.payload, connection.clock.now(), connection.strand)
-
-    def _close(self, event: Event) -> None:
-        """The peer's Close: answer it, before what is queued, and end (RFC 6455 section 5.5.1; rule 161)."""
-        assert isinstance(event, Close)
-        connection = self._connection
-        connection.closing.receive(event.code, event.reason)
-        code: Optional[int] = None if event.code == CloseCode.NO_STATUS_RECEIVED else event.code
-        connection.outbox.close(code, None, urgent=True)
-        self.at_end = True
-        connection.end_locked(ConnectionClosed(_describe(event), code=event.code, reason=event.reason, clean=True))
-
-    def _fault(self, event: Event) -> None:
-        """The peer broke the protocol. Behind good messages that waits until a receive comes to it; else it is now.
-
-        That a message was taken does not mean that its reader is done with it: who answers each message must be able to
-        answer the last good one. So the next receive brings the fault into effect, not the taking of that message.
+        `None` if somebody is, if the time is over, or if the connection is about to end: the caller then queues up. A
+        `Waiter`, if the task was suspended meanwhile: it stands in the row already, as the first. `RuntimeError` in a
+        signal handler that has interrupted a borrower: nobody else reads, so it would wait for ever.
         """
-        assert isinstance(event, Fault)
-        connection = self._connection
-        if event.in_message or connection.closing_asked or not connection.inbox.has_had_messages:
-            connection.fail(event.error)
-            return
-        connection.inbox.fault = event.error
-        connection.fault_due = connection.clock.now() + connection.configuration.close_timeout
+        lock = self._lock
+        if lock._is_owned():  # type: ignore[attr-defined] # see `Role.is_mine`
+            raise RuntimeError("receive() in a signal handler that interrupted a receive() of this task")
+        taken = False
+        got: Union[Message, Waiter[Message], None] = None
+        slot: Optional[Waiter[Message]] = None
+        try:
+            try:
+                if lock.acquire(False):
+                    taken = self.lent = True
+                    self._turn += 1
+                    express = self._inbox.express
+                    if express is not None and not express:
+                        if self._is_fresh and seconds is None and self._patient is not None:
+                            got = self._read_one() if self._receive_messages is None else self._read_compiled()
+                        if got is None:
+                            got = self._read_for_caller(seconds)
+                        if self._direct is None and self._stream.has_output:
+                            self._unsettled = True
+            except BaseException:
+                if taken:
+                    self._is_fresh = False  # before another has the role: it must look at what is left here
+                raise
+            finally:
+                if taken:
+                    slot, self._slot = self._slot, None
+                    self.lent = False
+                try:
+                    lock.release()
+                except RuntimeError:
+                    pass  # another thread's: see `Role.attempt`
+                if self.asleep:
+                    self._connection.wake()
+            if self._unsettled:
+                self._unsettled = False
+                self._connection.flush()
+        except BaseException:
+            self._note_interrupt()
+            self._hand_back(slot, got)
+            raise
+        return got
 
+    def _read_one(self) -> Optional[Message]:
+        """Nearly every message comes alone and whole: it is seen here, before anything is made for it. Read role.
 
-_ACTS: Dict[Type[object], Callable[[Reader, Event], None]] = {
-    str: Reader._message,
-    bytes: Reader._message,
-    Ping: Reader._ping,
-    Pong: Reader._pong,
-    Close: Reader._close,
-    Fault: Reader._fault,
-}
+        Unless something has come in its way meanwhile: while the task is suspended, no receive is answered.
+        """
+        connection, box = self._connection, self._box
+        assert self._patient is not None
+        try:
+            box.extend(map(self._patient, self._most))
+        except (ConnectionClosed, OSError) as error:
+            self._lost(error)
+            return None
+        data = box[0]
+        if not isinstance(data, bytes) or len(data) < 2 or len(data) - 2 != data[1] or data[1] > connection.short_limit:
+            return None
+        if self._inbox.express is None:
+            return None
+        message: Message = data[2:]
+        if data[0] == 0x81:
+            try:
+                message = data[2:].decode()
+            except UnicodeDecodeError:
+                return None
+        elif data[0] != 0x82:
+            return None
+        self._heartbeat.heard_at = self._now()
+        connection.received += data[1]
+        self._inbox.has_had_messages = True
+        self._most = self._little
+        self._box = []  # no call from here to the caller, for after one an interrupt could take the message with it
+        return message
 
+    def _read_compiled(self) -> Optional[Message]:
+        """The same for every message that comes alone and whole, with the accelerator. Read role."""
+        connection, cut = self._connection, self._cut
+        assert self._receive_messages is not None
+        try:
+            connection.received += self._receive_messages(
+                self._descriptor, self._most[0], connection.size_limit, cut, self._box
+            )
+        except OSError as error:
+            self._lost(error)
+            return None
+        except MemoryError as error:  # what was not decoded is lost
+            closed = ConnectionClosed("memory ran out for what was received")
+            closed.__cause__ = error
+            self._lost(closed)
+            return None
+        self._heartbeat.heard_at = self._now()
+        if len(cut) != 1 or self._box or self._inbox.express is None:
+            self._is_fresh = False
+            self._most = self._much
+            return None
+        self._inbox.has_had_messages = True
+        self._most = self._little
+        message: Message = cut[0]
+        del cut[0]  # no call: see `_read_one`
+        return message
 
-def _size(message: Message) -> int:
-    if isinstance(message, bytes) or message.isascii():
-        return len(message)
-    return len(message.encode())
+    def _read_for_caller(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]:
+        """One read after the other until there is a message. Read role."""
+        until = None if seconds is None else real_now() + seconds
+        got: Union[Message, Waiter[Message], None] = None
+        try:
+            if self._has_left:
+                self.interrupted = False
+                got = self._share(self._stream.recv)
+            while got is None and self._is_alone:
+                self._call_for_help()
+                if self._patient is not None and until is None:
+                    got = self._share(self._patient)
+                elif self._await_bytes(until):
+                    got = self._share(self._stream.recv)
+                elif until is not None and real_now() >= until:
+                    break
+        except (ConnectionClosed, OSError) as error:
+            self._lost(error)
+        return got
 
+    @property
+    def _has_left(self) -> bool:
+        """Whether there may be something of which the socket knows nothing."""
+        return bool(self.interrupted or self._box or self._cut)
 
-def _describe(close: Close) -> str:
-    reason = f": {close.reason}" if close.reason else ""
-    return f"the connection was closed with code {int(close.code)}{reason}"
+    def _call_for_help(self) -> None:
+        """What was read has to be answered, by a pong as a rule: not by who holds this role, and not later."""
+        if self._unsettled:
+            self._unsettled = False
+            self._connection.wake()
+
+    @property
+    def _is_alone(self) -> bool:
+        """Whether a borrower may wait: there is no message, and nothing in its way."""
+        express = self._inbox.express
+        return express is not None and not express
+
+    def _await_bytes(self, until: Optional[float]) -> bool:
+        left = None if until is None else max(0.0, until - real_now())
+        return self._stream.wait(True, False, left, owner=False)[0]
+
+    def _share(self, fetch: Fetch) -> Union[Message, Waiter[Message], None]:
+        """Decode one read, keep the first message for the borrower and publish the rest. Read role."""
+        got: Union[Message, Waiter[Message], None] = None
+        decoded = None if self._connection.suspended else self._decode_next(fetch)
+        if decoded is None and self._connection.suspended:
+            return self._stand_by()
+        while decoded is not None:
+            if not decoded.events:
+                self._settle()
+                break
+            with self._connection.mutex:
+                self._unsettled = not decoded.is_plain or self._inbox.express is None or self._unsettled
+                if got is None:
+                    got = self._publish_for_caller(decoded)
+                else:
+                    self._publish(decoded)
+            decoded = self._decode_left()
+        return got
+
+    def _stand_by(self) -> Waiter[Message]:
+        """The task was suspended while the borrower waited: nothing comes of what was read before it is resumed."""
+        slot: Waiter[Message] = Waiter()
+        self._slot = slot
+        with self._connection.mutex:
+            self._inbox.receive_first(slot)
+        self.interrupted, self._is_fresh = True, False
+        return slot
+
+    def _publish_for_caller(self, decoded: Decoded) -> Union[Message, Waiter[Message], None]:
+        """Publish, the first message to the borrower, which stands before all that came after it. Mutex."""
+        slot: Waiter[Message] = Waiter()
+        self._slot = slot
+        self._inbox.receive_first(slot)
+        self._publish(decoded)
+        if slot.done:
+            return slot.value
+        if self._inbox.held:
+            return slot
+        self._inbox.withdraw(slot)
+        return None
+
+    def _hand_back(self, slot: Optional[Waiter[Message]], got: Union[Message, Waiter[Message], None]) -> None:
+        """An interrupt came: what the borrower would have got is for the next receive."""
+        if self.role.is_mine:  # it struck on the way to the release, where 3.9 looks for interrupts too
+            slot, self._slot = self._slot or slot, None
+            self.lent = False
+            self._lock.release()
+        if slot is not None and not self._connection.withdraw_receive(slot):
+            got = slot.value
+        if isinstance(got, (str, bytes)):
+            self._connection.put_back(got)

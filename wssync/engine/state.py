@@ -1,7 +1,8 @@
 """The state of one connection, which every thread shares, and the few steps that all chapters of it need.
 
-A connection is one object in three chapters: its state (here), the calls that a task makes on it (`calls`), and how it
-begins and ends (`connection`, where phases and locks are described). "Mutex" says that a method needs it held.
+A connection is one object in five chapters: its state (here), the calls that a task makes on it (`calls`, their short
+ways, `express`, and those that wait, `blocking`), and how it begins and ends (`connection`, where phases and locks are
+described). "Mutex" says that a method needs it held.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import enum
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, Union
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
 from ..protocol.closing import CloseCode, ClosingHandshake
+from ..protocol.frames import MAX_CONTROL_PAYLOAD
 from ..strand import Strand
+from .completions import Latch
 from .heartbeat import Heartbeat
 from .inbox import Inbox
 from .outbox import Outbox
@@ -24,18 +27,21 @@ if TYPE_CHECKING:
 
     from ..configuration import SessionConfiguration
     from ..protocol.http1 import Response
-    from ..protocol.messages import Decoder
     from ..strand import Executor
     from ..transport.clock import Clock
     from ..transport.stream import Address, Stream
     from ..transport.waiting import Waker
+    from .completions import Completion, Message, Waiter
 
     class Reader(Protocol):
         """What calls need of the receiving half."""
 
         role: Role
+        lent: bool
 
         def read_now(self) -> None: ...
+
+        def borrow(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]: ...
 
     class Listener(Protocol):
         """What the connection tells its task. `callback` looks up the delegate's method by name, without calling it."""
@@ -64,6 +70,52 @@ class Phase(enum.IntEnum):
 class State:
     """What is known of one connection, and what is queued each way."""
 
+    # For so many names an instance's dictionary would weigh a kilobyte more, and there are connections by the thousand.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "attentive",
+        "cause",
+        "clock",
+        "close_code",
+        "close_due",
+        "close_reason",
+        "closing",
+        "closing_asked",
+        "configuration",
+        "cut",
+        "ended",
+        "error",
+        "extensions",
+        "fault_due",
+        "gone",
+        "heartbeat",
+        "inbox",
+        "listener",
+        "listens",
+        "local_address",
+        "mutex",
+        "opened",
+        "outbox",
+        "phase",
+        "protocol",
+        "reader",
+        "received",
+        "remote_address",
+        "response",
+        "short_limit",
+        "size_limit",
+        "stands_aside",
+        "strand",
+        "stream",
+        "suspensions",
+        "thread",
+        "url",
+        "verdict",
+        "waker",
+        "was_open",
+    )
+
     def __init__(self, url: str, configuration: SessionConfiguration, executor: Executor, clock: Clock) -> None:
         self.url = url
         self.configuration = configuration
@@ -82,10 +134,15 @@ class State:
         self.close_code: int = CloseCode.INVALID
         self.close_reason: Optional[str] = None
         self.closing_asked = False
+        self.stands_aside = False
+        """Whether the engine thread leaves reading to callers just now."""
+        self.listens = False
+        """Whether the engine thread waits for the peer, whose next word brings it round to the facts."""
+        self.attentive = False
+        """Whether the engine thread will look at the facts before it waits again, so that it needs no wake."""
         self.close_due: Optional[float] = None
         self.fault_due: Optional[float] = None
         self.suspensions = 1
-        self.reading_paused = False
         self.cut = False
         self.received = 0
         self.maximum_message_size = configuration.maximum_message_size
@@ -93,16 +150,23 @@ class State:
         self.stream: Optional[Stream] = None
         self.protocol: Optional[str] = None
         self.extensions: Tuple[str, ...] = ()
-        self.decoder: Optional[Decoder] = None
         self.reader: Optional[Reader] = None
         self.listener: Optional[Listener] = None
         self.waker: Optional[Waker] = None
         self.thread: Optional[threading.Thread] = None
         self.local_address: Optional[Address] = None
         self.remote_address: Optional[Address] = None
-        self.opened = threading.Event()
-        self.ended = threading.Event()
-        self.gone = threading.Event()
+        self.opened, self.ended, self.gone = Latch(), Latch(), Latch()
+
+    @property
+    def maximum_message_size(self) -> Optional[int]:
+        """Bytes of one received message; `None` is no limit. Any thread may set it."""
+        return self.size_limit
+
+    @maximum_message_size.setter
+    def maximum_message_size(self, size: Optional[int]) -> None:
+        self.size_limit = size
+        self.short_limit = MAX_CONTROL_PAYLOAD if size is None else min(size, MAX_CONTROL_PAYLOAD)
 
     @property
     def suspended(self) -> bool:
@@ -123,24 +187,32 @@ class State:
             )
         return None
 
-    def flush(self) -> None:
-        """Write what can be written now, leave the rest to the engine thread, start the handlers. No lock held."""
+    def flush(self, awaited: Optional[Completion[None]] = None) -> None:
+        """Write what can be written now, leave the rest to the engine thread, start the handlers. No lock held.
+
+        A caller that waits for a message anyway goes on as long as that is not sent.
+        """
         try:
-            self.outbox.pump(CALLER_BUDGET)
-        finally:  # an interrupt of this thread leaves a broken connection, which the engine thread has to end
+            while self.outbox.pump(CALLER_BUDGET) and awaited is not None and not awaited.done:
+                pass
             with self.mutex:
                 left = self.outbox.has_rest or self.outbox.broken is not None
             if left:
                 self.wake()
-        self.strand.kick()
+            self.strand.kick()
+        except BaseException:  # an interrupt: the engine thread does the rest, and ends the connection if that broke it
+            self.wake()
+            raise
 
     def after_demand(self) -> None:
         """Somebody has asked for a message, taken one or finished with one. Mutex."""
         if self.inbox.fault_is_next and self.inbox.has_demand:
             self.fail(self.inbox.fault)
-        if self.reading_paused and not self.inbox.is_full():
+        if self.inbox.paused and not self.inbox.is_full():
             self.wake()  # first: an interrupt between the two must leave the flag, so that the next call comes here
-            self.reading_paused = False
+            self.inbox.paused = False
+        elif self.stands_aside and self.awaits_reading:
+            self.wake()
 
     def release(self) -> None:
         """What was suspended goes on. Mutex."""
@@ -164,7 +236,14 @@ class State:
         """The same, with the mutex held."""
         if self.cause is None:
             self.cause = cause
+            self.inbox.bar()
+            self.outbox.bar()
         self.wake()
+
+    @property
+    def awaits_reading(self) -> bool:
+        """Whether somebody waits for what the peer says, so that somebody must read. Mutex."""
+        return self.inbox.has_demand or self.closing_asked or self.heartbeat.awaits_pong
 
     def tell(self, name: str, *details: Any) -> None:
         """Let the delegate hear of something, in the order of the events. Mutex, or before anything else can happen."""
@@ -175,7 +254,7 @@ class State:
     def wake(self) -> None:
         """Let the engine thread look at the facts again. Any thread, with or without the mutex; never blocks."""
         waker = self.waker
-        if waker is not None:
+        if waker is not None and not self.attentive:
             waker.wake()
 
 

@@ -210,13 +210,14 @@ class ClosingHandshake:
         """
         body = encode_close(code, reason)
         self._advance(ClosingEvent.CLOSE_SENT)
-        self.sent = decode_close(body)
+        self.sent = decode_close(body) if code is None or reason else (close_code(code), None)
         return body
 
     def receive(self, code: int, reason: Optional[str] = None) -> None:
         """Note the peer's Close, as `decode_close` gave it. `RuntimeError` for a second one or after the end."""
+        received = (close_code(code), reason)
         self._advance(ClosingEvent.CLOSE_RECEIVED)
-        self.received = (close_code(code), reason)
+        self.received = received  # with no call between the two: an interrupt finds both or none
 
     def answer(self) -> bytes:
         """Send the answer to the peer's Close: the same code, no reason, no body if it had none (section 5.5.1).

@@ -58,10 +58,11 @@ class DeflateOptions(Frozen):
     `..._no_context_takeover` flags ask that a side forgets its window after every message: less memory, worse
     compression.
 
-    `level` and `mem_level` are zlib's. Level 1 costs 12 microseconds for a KiB of JSON and leaves 41 to 49 percent of
-    it, level 6 four times as much time for 35 to 46 percent; `mem_level` 5 compresses messages as well as 8 and saves
-    112 KiB a connection. Messages below `threshold` bytes go out uncompressed: the headers of the packet that carries
-    them (IP, TCP, TLS) are longer than anything that could be saved.
+    `level` and `mem_level` are zlib's. Of messages of 1 KiB, two kinds of JSON, level 3 leaves 38 and 18 percent in 20
+    to 35 microseconds; level 1 leaves 41 and 21 percent in two thirds of the time, level 6 34 and 16 percent in twice
+    the time. `mem_level` 5 compresses messages as well as 8 and saves 112 KiB a connection. Messages below `threshold`
+    bytes go out uncompressed: the headers of the packet that carries them (IP, TCP, TLS) are longer than anything that
+    could be saved.
 
     Raises `ValueError` for a number out of range and `TypeError` for what is no integer.
     """
@@ -70,7 +71,7 @@ class DeflateOptions(Frozen):
     server_max_window_bits: Optional[int] = None
     client_no_context_takeover: bool = False
     server_no_context_takeover: bool = False
-    level: int = 1
+    level: int = 3
     mem_level: int = 5
     threshold: int = 64
 

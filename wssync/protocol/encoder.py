@@ -15,22 +15,39 @@ hold the same block, hence `drop_keys`.
 from __future__ import annotations
 
 import os
-from typing import Callable, Iterator, List, Optional
+from typing import Callable, Iterator, List, Optional, Union
 
 from wssync.protocol.deflate import Compressor
 from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Opcode, Role, encode_header
-from wssync.protocol.speed import encode_frame, mask
+from wssync.protocol.speed import encode_frame, mask_into
 
-__all__ = ["PIECE", "WHOLE", "Encoder"]
+__all__ = ["PIECE", "WHOLE", "Encoder", "Piece"]
 
 WHOLE = 64 * 1024
 """Bytes of payload up to which a frame is one piece: as much as one system call is likely to take."""
 
-PIECE = 128 * 1024
+PIECE = 256 * 1024
 """Bytes of payload in a piece of a longer frame: several system calls' worth, and too little to count as memory. A
 multiple of 4, so that every piece begins with the first byte of the key."""
 
-_KEYS_AT_ONCE = 1024
+MAX_HEADER = 14
+"""Bytes of the longest header: two, eight of length, four of key."""
+
+Piece = Union[bytes, memoryview]
+
+_MOST_KEYS = 1024  # fetched at once
+
+_spare: List[bytearray] = []
+"""Memory for pieces, kept for the next long message of whatever connection: to get it fresh from the system costs up to
+ten times what masking costs."""
+
+_MOST_SPARE = 4
+
+
+def _cut(header: bytes, body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), PIECE):
+        yield header + body[start : start + PIECE]
+        header = b""
 
 
 class Encoder:
@@ -45,10 +62,14 @@ class Encoder:
         self._masks = role is Role.CLIENT
         self._compressor = compressor
         self._random = random
-        self._keys: List[bytes] = []
+        self._stock = 1
+        self.keys: List[bytes] = []
+        """Those that nobody has used yet, for who takes one from here to save the call of `key`."""
 
-    def pieces(self, opcode: Opcode, payload: bytes) -> Iterator[bytes]:
+    def pieces(self, opcode: Opcode, payload: bytes) -> Iterator[Piece]:
         """Give the frame of one message: one piece up to `WHOLE` bytes, else the header with the first of several.
+
+        A piece may stand in memory that the next one takes over: it must have been sent by then, or copied.
 
         Nothing is done before the first piece is asked for; from then on all of them must be sent, in order and with
         nothing between them. `opcode` is `TEXT` (with valid UTF-8) or `BINARY`.
@@ -60,11 +81,36 @@ class Encoder:
             yield encode_frame(0x80 | opcode if compressed is None else 0xC0 | opcode, body, key)
             return
         header = encode_header(True, compressed is not None, opcode, len(body), key)
-        view = memoryview(body)  # its slices are no copies
+        yield from self._masked(header, body, key) if key is not None else _cut(header, body)
+
+    def _masked(self, header: bytes, body: bytes, key: bytes) -> Iterator[memoryview]:
+        """Give header and body masked, each piece in the place of the one before."""
+        try:
+            memory = _spare.pop()
+        except IndexError:
+            memory = bytearray(MAX_HEADER + PIECE)
+        begin = len(header)
+        memory[:begin] = header
         for start in range(0, len(body), PIECE):
-            piece = view[start : start + PIECE]
-            yield header + (piece if key is None else mask(piece, key))
-            header = b""
+            piece = body[start : start + PIECE]
+            mask_into(memory, begin, piece, key)
+            yield memoryview(memory)[: begin + len(piece)]
+            begin = 0
+        if len(_spare) < _MOST_SPARE:
+            _spare.append(memory)
+
+    @property
+    def compresses(self) -> bool:
+        """Whether messages may be compressed, so that those before are needed to read those behind."""
+        return self._compressor is not None
+
+    def whole(self, first: int, payload: bytes) -> bytes:
+        """Give the frame of one message of at most `WHOLE` bytes in one piece, `first` its first byte; see `pieces`."""
+        if self._compressor is not None:
+            compressed = self._compressor.compress(payload)
+            if compressed is not None:
+                first, payload = first | 0x40, compressed
+        return encode_frame(first, payload, self.key())
 
     def control(self, opcode: Opcode, payload: bytes = b"") -> bytes:
         """Make a Close, Ping or Pong frame. Never compressed (RFC 7692 section 6.1).
@@ -82,13 +128,17 @@ class Encoder:
 
         `pieces` and `control` do so themselves. This is for whoever makes a frame by `encode_frame`.
         """
-        if not self._masks:
-            return None
-        if not self._keys:
-            block = self._random(4 * _KEYS_AT_ONCE)
-            self._keys = [block[start : start + 4] for start in range(0, len(block), 4)]
-        return self._keys.pop()
+        return self.fresh_key() if self._masks else None
+
+    def fresh_key(self) -> bytes:
+        """Take a key from the stock, which is filled up when it is empty."""
+        if not self.keys:
+            # Few at first: many a connection sends little, and a thousand keys cost more to make than to open it.
+            self._stock = min(4 * self._stock, _MOST_KEYS)
+            block = self._random(4 * self._stock)
+            self.keys = [block[start : start + 4] for start in range(0, len(block), 4)]
+        return self.keys.pop()
 
     def drop_keys(self) -> None:
         """Forget the keys that are left: after a fork parent and child hold the same ones."""
-        self._keys.clear()
+        self.keys.clear()

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 import functools
+from operator import index
 from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "encode_frame",
     "encode_header",
     "mask",
+    "mask_into",
     "read_header",
 ]
 
@@ -168,10 +170,27 @@ def mask(data: Buffer, key: bytes, offset: int = 0, /) -> bytes:
     return (_number(data, "little") ^ _number(pattern, "little")).to_bytes(size, "little")
 
 
+def mask_into(target: bytearray, start: int, data: Buffer, key: bytes, /) -> None:
+    """Mask into memory that is there already, from `start` on: fresh memory for long data costs more than masking it.
+
+    Raises `IndexError` if the target has no room, `TypeError` if it is no `bytearray`, and what `mask` does.
+    """
+    if type(target) is not bytearray:
+        raise TypeError(f"data is masked into a bytearray, not {type(target).__name__}")
+    start = index(start)
+    if type(key) is not bytes or len(key) != 4:
+        _check_key(key)
+    data = _bytes_of(data) if type(data) is not bytes else data
+    end = start + len(data)
+    if start < 0 or end > len(target):
+        raise IndexError("the target has no room for the data")
+    for lane in range(min(4, len(data))):  # an empty slice would be a deletion, which views of the target forbid
+        target[start + lane : end : 4] = data[lane::4].translate(_xor_table(key[lane]))
+
+
 def _mask_strided(data: bytes, key: bytes) -> bytes:
     masked = bytearray(len(data))
-    for lane in range(4):
-        masked[lane::4] = data[lane::4].translate(_xor_table(key[lane]))
+    mask_into(masked, 0, data, key)
     return bytes(masked)
 
 

@@ -110,6 +110,10 @@ class Refused(Frozen):
     url_error_code: int
 
 
+_PLAIN = Accepted(None, None, ())
+# Without one of these nothing more was agreed than to upgrade.
+_TO_JUDGE = frozenset(("sec-websocket-extensions", "sec-websocket-protocol", "transfer-encoding", "content-length"))
+
 Verdict = Union[Accepted, Refused]
 """What `judge` comes to."""
 
@@ -134,6 +138,8 @@ def check_protocols(protocols: Sequence[str]) -> Tuple[str, ...]:
 
     Raises TypeError for a `str` (a list of letters is never meant) and for names that are none, else ValueError.
     """
+    if protocols == ():
+        return ()
     if isinstance(protocols, (str, bytes)):
         raise TypeError(f"protocols are a sequence of names, not one {type(protocols).__name__}")
     checked = tuple(protocols)
@@ -153,6 +159,8 @@ def check_headers(headers: Headers, protocols: Sequence[str]) -> None:
     These are the handshake's own, those of a body, and Sec-WebSocket-Protocol where `protocols` are given as well or
     where its value is no list of subprotocols.
     """
+    if not headers.fields:
+        return
     if not headers.isdisjoint(_FORBIDDEN_KEYS):
         name = next(name for name in _FORBIDDEN if name in headers)
         raise ValueError(f"the header field {name} is not for callers to set")
@@ -178,7 +186,7 @@ def make_upgrade(
     if len(nonce) != _NONCE_LENGTH:
         raise ValueError(f"the nonce has {_NONCE_LENGTH} bytes (RFC 6455 section 4.1)")
     checked = check_protocols(protocols)
-    if headers or checked:
+    if headers.fields or checked:
         overruled = additional.without(*headers, *(["Sec-WebSocket-Protocol"] if checked else []))
         extra = Headers(headers.fields + overruled.fields)
     else:
@@ -212,6 +220,8 @@ def judge(upgrade: Upgrade, response: Response) -> Verdict:
         _check_status(response)
         _check_switch(headers)
         _check_accept(headers, upgrade.key)
+        if headers.isdisjoint(_TO_JUDGE):
+            return _PLAIN
         deflate, extensions = _judge_extensions(headers, upgrade.deflate)
         protocol = _judge_protocol(headers, upgrade.protocols)
         _check_no_body(headers)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as AbstractMapping
-from typing import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Tuple, Union
+from typing import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 __all__ = ["Headers", "HeadersLike", "checked_fields", "is_token", "printable", "split_list"]
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_TOKEN = re.compile(_NAME)
 # Tab, visible ASCII and space, and the upper half of Latin-1 (obs-text, RFC 9110 section 5.5).
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_TEXT = r"[\t\x20-\x7e\x80-\xff]*"
+_VALUE = re.compile(_TEXT)
+_LINES = re.compile(rf"(?:\r\n{_NAME}:{_TEXT})*")
 _OWS = " \t"
 _SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
 # As much of a peer's text as a message of ours repeats.
@@ -36,14 +39,19 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_fields", "_values")
 
     def __init__(self, fields: HeadersLike = None) -> None:
-        if isinstance(fields, Headers):
-            self._fields: Tuple[Tuple[str, str], ...] = fields._fields
-            self._values: Dict[str, List[str]] = fields._values
-            return
-        self._fields = checked_fields(fields)
-        self._values = {}
-        for name, value in self._fields:
-            self._values.setdefault(name.lower(), []).append(value)
+        self._fields: Tuple[Tuple[str, str], ...] = checked_fields(fields)
+        self._values: Dict[str, List[str]] = fields._values if type(fields) is Headers else _by_name(self._fields)
+
+    @classmethod
+    def from_lines(cls, text: str) -> Optional[Headers]:
+        """Those of a head, a CR LF before each line, if all is well with them; `None` if it is not."""
+        if _LINES.fullmatch(text) is None:
+            return None
+        headers = cls.__new__(cls)
+        parts = [line.partition(":") for line in text.split("\r\n")[1:]]
+        headers._fields = tuple([(name, value.strip(_OWS)) for name, _, value in parts])
+        headers._values = _by_name(headers._fields)
+        return headers
 
     @property
     def fields(self) -> Tuple[Tuple[str, str], ...]:
@@ -105,6 +113,13 @@ HeadersLike = Union[None, Headers, Mapping[str, str], Iterable[Tuple[str, str]]]
 """What `Headers` can be made of."""
 
 
+def _by_name(fields: Iterable[Tuple[str, str]]) -> Dict[str, List[str]]:
+    values: Dict[str, List[str]] = {}
+    for name, value in fields:
+        values.setdefault(name.lower(), []).append(value)
+    return values
+
+
 def is_token(text: str) -> bool:
     """Whether `text` is a token, the alphabet of names in HTTP (RFC 9110 section 5.6.2)."""
     return _TOKEN.fullmatch(text) is not None
@@ -124,18 +139,18 @@ def printable(text: str) -> str:
 
 def checked_fields(fields: HeadersLike) -> Tuple[Tuple[str, str], ...]:
     """The fields as (name, value), checked and trimmed like those of `Headers`, whose errors it raises."""
-    if isinstance(fields, Headers):
+    if fields is None:
+        return ()
+    if type(fields) not in (list, tuple) and isinstance(fields, Headers):  # abstract classes are slow to answer that
         return fields.fields
     found: List[Any] = list(_pairs(fields))
-    if set(map(type, found)) == {tuple} and {len(field) for field in found} == {2}:
+    if set(map(type, found)) == {tuple} and set(map(len, found)) == {2}:
         return _checked_at_once(found)
     return tuple(_checked_singly(found))
 
 
-def _pairs(fields: HeadersLike) -> Iterable[object]:
-    if fields is None:
-        return ()
-    if type(fields) in (list, tuple):  # no question of abstract classes, which are slow to answer
+def _pairs(fields: Union[Mapping[str, str], Iterable[Tuple[str, str]]]) -> Iterable[object]:
+    if type(fields) in (list, tuple):
         return fields
     if isinstance(fields, AbstractMapping):
         return fields.items()

@@ -35,10 +35,10 @@ _BAD_SERVER_RESPONSE = -1011
 _CANNOT_PARSE_RESPONSE = -1017
 
 # RFC 9112 section 4 demands the blank before an empty reason, which servers forget.
-_STATUS_LINE = re.compile(rb"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
+_STATUS_LINE = re.compile(r"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 _TARGET = re.compile(r"[\x21-\x7e]+")
 # A server's, compiled when there is one.
-_REQUEST_LINE = rb"([^ ]+) ([\x21-\x7e]+) HTTP/(1\.[01])"
+_REQUEST_LINE = r"([^ ]+) ([\x21-\x7e]+) HTTP/(1\.[01])"
 _REASON = r"[\t\x20-\x7e\x80-\xff]*"
 
 
@@ -169,6 +169,10 @@ class HeadReader:
         """
         if self._length is not None:
             raise RuntimeError("this head is complete")
+        if not self._buffer:
+            found = self._find_whole(data)
+            if found is not None:
+                return found
         self._buffer += data
         self._check_prefix()
         while (end := self._buffer.find(b"\n", self._scanned, self._max_bytes)) >= 0:
@@ -179,6 +183,17 @@ class HeadReader:
         self._scanned = len(self._buffer)
         self._check_rest()
         return None
+
+    def _find_whole(self, data: bytes) -> Optional[Tuple[bytes, bytes]]:
+        """The usual case, that a head of moderate length comes at once and all is well with it."""
+        end = data.find(b"\r\n\r\n", 0, self._max_bytes)
+        ends = data.count(b"\r\n", 0, end)
+        if not 0 < end <= self._max_line or ends >= self._max_lines or ends != data.count(b"\n", 0, end):
+            return None
+        if data.startswith(b"\r\n") or not data.startswith(self._prefix):
+            return None
+        self._length = end + 4
+        return data[:end], data[end + 4 :]
 
     def _end_line(self, end: int) -> bool:
         """Close the line whose line feed is at `end`; True for the blank one."""
@@ -216,18 +231,14 @@ def parse_response_head(head: bytes, url: str) -> Response:
 
     Raises HandshakeError (-1017) for anything but strict HTTP/1.1 or HTTP/1.0.
     """
-    lines = head.split(b"\r\n")
-    found = _STATUS_LINE.fullmatch(lines[0])
+    text = head.decode("latin-1")
+    first = text.partition("\r\n")[0]
+    found = _STATUS_LINE.fullmatch(first)
     if found is None:
-        _refuse(f"no HTTP/1.1 status line: {printable(lines[0].decode('latin-1'))!r}", url)
-    version, status, reason = found.groups(default=b"")
-    return Response(
-        url=url,
-        status_code=int(status),
-        reason=reason.decode("latin-1").strip(" \t"),
-        headers=_parse_fields(lines[1:], url),
-        http_version=version.decode("ascii"),
-    )
+        _refuse(f"no HTTP/1.1 status line: {printable(first)!r}", url)
+    version, status, reason = found.groups(default="")
+    fields = _parse_fields(text[len(first) :], url)
+    return Response(url, int(status), reason.strip(" \t"), fields, b"", version)
 
 
 def parse_request_head(head: bytes) -> RequestHead:
@@ -235,12 +246,13 @@ def parse_request_head(head: bytes) -> RequestHead:
 
     Raises HandshakeError (-1017) for anything but strict HTTP/1.1 or HTTP/1.0.
     """
-    lines = head.split(b"\r\n")
-    found = re.fullmatch(_REQUEST_LINE, lines[0])
-    if found is None or not is_token(found[1].decode("latin-1")):
-        _refuse(f"no HTTP/1.1 request line: {printable(lines[0].decode('latin-1'))!r}")
-    method, target, version = (part.decode("ascii") for part in found.groups())
-    return RequestHead(method, target, _parse_fields(lines[1:]), version)
+    text = head.decode("latin-1")
+    first = text.partition("\r\n")[0]
+    found = re.fullmatch(_REQUEST_LINE, first)
+    if found is None or not is_token(found[1]):
+        _refuse(f"no HTTP/1.1 request line: {printable(first)!r}")
+    method, target, version = found.groups()
+    return RequestHead(method, target, _parse_fields(text[len(first) :]), version)
 
 
 def format_request(method: str, target: str, fields: HeadersLike) -> bytes:
@@ -266,17 +278,21 @@ def _format_head(first: str, fields: HeadersLike) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _parse_fields(lines: List[bytes], url: Optional[str] = None) -> Headers:
+def _parse_fields(lines: str, url: Optional[str] = None) -> Headers:
+    """Read the lines behind the first one, each with the CR LF before it."""
+    headers = Headers.from_lines(lines)
+    if headers is not None:
+        return headers
     try:
-        return Headers(_split_fields(lines))
+        return Headers(_split_fields(lines.split("\r\n")[1:]))  # which says what is wrong with them
     except ValueError as error:
         _refuse(str(error), url)
 
 
-def _split_fields(lines: List[bytes]) -> Iterable[Tuple[str, str]]:
+def _split_fields(lines: List[str]) -> Iterable[Tuple[str, str]]:
     for line in lines:
-        name, colon, value = line.decode("latin-1").partition(":")
-        if line.startswith((b" ", b"\t")):
+        name, colon, value = line.partition(":")
+        if line.startswith((" ", "\t")):
             raise ValueError("a header field is folded (RFC 9112 section 5.2)")
         if not colon:
             raise ValueError(f"a header line without a colon: {printable(name)!r}")

@@ -10,16 +10,19 @@ whatever it does not like, it leaves where it is.
 **Everything else** goes frame by frame: rules first, as soon as the bits that break them are there, then the payload,
 as much as has come. The part of an unfinished message is stored in one growing buffer and its text checked (`utf8`), so
 a fault shows at the byte that makes it, and fragments leave nothing behind but their bytes: a message costs what it
-weighs, in 1 fragment or in 65,536. Nothing is ever allocated because a header announced it.
+weighs, in 1 fragment or in 65,536. A long frame without work to do has its bytes put straight into that buffer (`room`,
+`fill`), so that a message is moved once, by the kernel. An announcement alone brings hardly any memory: only what has
+come is good for some more.
 
 **Limits.** `maximum_message_size` counts the payload of a message, all fragments, after decompression; uncompressed it
 is judged by the announced length, compressed while inflating. Bytes bound the fragments too, but for empty ones: an
 honest sender has few, and `MAX_EMPTY_FRAGMENTS` end the connection. A compressed message may moreover arrive in at most
 `_WORST_DEFLATE` times the limit.
 
-**Interrupts.** A `KeyboardInterrupt` may pass through `feed` at any point. All it has done until then is in objects of
-its own (`_Pass`), and becomes the decoder's state by one assignment at the end; the buffer of a message is written at
-places, not appended to. So an interrupted `feed` has not happened: feed the same bytes again.
+**Interrupts.** A `KeyboardInterrupt` may pass through at any point. Decoding changes nothing: it makes a new `Decoded`
+out of the last one and the bytes, in objects of its own, and the buffer of a message is written at places, not appended
+to. What counts is the assignment by which a `Decoded` becomes the last one, in `feed` or by whoever calls `decode`. So
+an interrupted `feed` has not happened: feed the same bytes again.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Header, Opcode, Role, re
 from wssync.protocol.speed import cut_messages, mask
 from wssync.protocol.utf8 import check_text, decode_text
 
-__all__ = ["MAX_EMPTY_FRAGMENTS", "Close", "Decoder", "Event", "Fault", "Ping", "Pong"]
+__all__ = ["MAX_EMPTY_FRAGMENTS", "Close", "Decoded", "Decoder", "Event", "Fault", "Ping", "Pong"]
 
 MAX_EMPTY_FRAGMENTS = 65_536
 """Frames of one message that may be empty. They cost nothing but time, yet without an end to them the message has none
@@ -42,6 +45,15 @@ either; a sender that keeps a slow message alive with one a second gets through 
 
 _WORST_DEFLATE = 16
 """Bytes on the wire for one byte of text, at the very worst: a sender that flushes after each byte spends about 8."""
+
+_SHORT = 2048
+"""Bytes of a binary message that waits for its end as it is; joining it anew with each piece must not cost much."""
+
+_ROOM_FROM = 32 * 1024
+"""Bytes of a frame still to come from which on they go straight to their place in the message."""
+
+_CREDIT, _CREDIT_FACTOR = 64 * 1024, 4
+"""What an announcement is good for: memory for so many bytes, or for so many times those that have come already."""
 
 _WORST_EMPTY = 1024  # and this much for nothing at all
 
@@ -77,6 +89,28 @@ Event = Union[str, bytes, Ping, Pong, Close, Fault]
 """What `feed` returns: a text message, a binary message, or one of the four above."""
 
 
+class Decoded(NamedTuple):
+    """What the bytes so far have come to: the events of the last of them, and what is known for the next."""
+
+    events: List[Event]
+    is_plain: bool = True
+    """Whether all events are messages."""
+    size: int = 0
+    """Bytes of payload, after decompression, in the messages among the events."""
+    tail: bytes = b""
+    """The start of a frame that cannot be handled yet: part of a header, or of a control frame."""
+    message: Optional[_Message] = None
+    """The message that has begun and is not complete."""
+    inflater: Optional[Inflater] = None
+    over: bool = False
+    failed: bool = False
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the next byte begins a message, or a frame between messages."""
+        return not (self.tail or self.over) and self.message is None
+
+
 class Decoder:
     """Decodes what one side receives. Not thread-safe; only whoever may read uses it.
 
@@ -87,47 +121,67 @@ class Decoder:
     def __init__(self, role: Role, *, maximum_message_size: Optional[int], inflater: Optional[Inflater] = None) -> None:
         self.maximum_message_size = maximum_message_size
         self._role = role
-        self._state = _State(inflater=inflater)
+        self._is_client = role is Role.CLIENT
+        self.last = Decoded([], inflater=inflater)
 
     @property
     def in_message(self) -> bool:
         """Whether a message has begun and is not complete."""
-        return self._state.message is not None
+        last = self.last
+        return last.message is not None or (bool(last.tail) and _may_wait(last.tail, 0, None))
 
     @property
     def failed(self) -> bool:
         """Whether the last event was a `Fault`."""
-        return self._state.failed
+        return self.last.failed
 
     def feed(self, data: bytes) -> List[Event]:
         """Decode these bytes and return all that is complete now, in order. Raises nothing.
 
         A `Close` or a `Fault` is the last event ever; what the peer sends after it is ignored (section 1.4).
         """
-        state = self._state
-        if state.over:
-            return []
-        if state.tail:
-            data = state.tail + data
+        self.last = last = self.decode(self.last, data)
+        return last.events  # straight after the assignment: nothing can interrupt between the two
+
+    def decode(self, last: Decoded, data: bytes) -> Decoded:
+        """Decode the bytes that follow those of `last`, and change nothing; for a caller that keeps `last` itself.
+        Raises nothing.
+        """
+        if last.over:
+            return last._replace(events=[], is_plain=True, size=0)
+        if last.tail:
+            data = last.tail + data
         events: List[Event] = []
-        position = 0
+        position = size = 0
         limit = self.maximum_message_size
-        if state.message is None and self._role is Role.CLIENT:
-            position, _ = cut_messages(data, 0, limit, events)
-        if position < len(data) or state.tail:
-            self._state = _Pass(self._role, limit, state, data, events).run(position)
-        return events  # straight after the assignment: nothing can interrupt between the two
+        if self._is_client and last.message is None:
+            position, size = cut_messages(data, 0, limit, events)
+            if position == len(data):
+                return Decoded(events, True, size, inflater=last.inflater)
+            if _may_wait(data, position, limit):
+                return Decoded(events, True, size, data[position:], inflater=last.inflater)
+        return _Pass(self._role, limit, last, data, events).run(position, size)
 
+    def room(self, last: Decoded) -> Optional[memoryview]:
+        """Where the bytes that follow those of `last` may be put instead of being fed; `None` where they must be fed.
 
-class _State(NamedTuple):
-    """What a decoder knows between two feeds."""
+        There is room inside a long frame whose payload is the message's own text. Whoever has filled some of it
+        releases it, and calls `fill`; who was interrupted may ask again and put the same bytes there again.
+        """
+        return None if last.message is None else last.message.room()
 
-    tail: bytes = b""
-    """The start of a frame that cannot be handled yet: part of a header, or of a control frame."""
-    message: Optional[_Message] = None
-    inflater: Optional[Inflater] = None
-    over: bool = False
-    failed: bool = False
+    def fill(self, last: Decoded, count: int) -> Decoded:
+        """Decode `count` bytes (> 0) that were put into the room. Otherwise as `decode`."""
+        message = last.message
+        assert message is not None
+        message = message.copy()
+        try:
+            message.filled(count)
+            if message.left or not message.fin:
+                return Decoded([], message=message, inflater=last.inflater)
+            return Decoded([message.complete(b"")], size=message.size, inflater=last.inflater)
+        except ConnectionClosed as error:
+            return _failed(error, [], 0, True)
 
 
 class _Message:
@@ -139,6 +193,7 @@ class _Message:
         self._limit = limit
         self._buffer: Optional[io.BytesIO] = None
         self._stored = 0
+        self._reserved = 0  # bytes of the buffer, some of them still without meaning
         self._unfinished = b""  # the bytes of a character that the next piece may complete
         self._announced = 0  # bytes of payload in all frames so far, as they are on the wire
         self._empty = 0
@@ -188,20 +243,58 @@ class _Message:
             self._unfinished = check_text(self._unfinished + piece)
         self._write(piece)
 
+    def room(self) -> Optional[memoryview]:
+        """Give the place in the buffer for the next bytes of this frame, if there are many and they need no work."""
+        if self.left < _ROOM_FROM or self._key is not None or self.is_compressed:
+            return None
+        size = min(self.left, max(_CREDIT, _CREDIT_FACTOR * self._stored))
+        return self._reserve(size).getbuffer()[self._stored : self._stored + size]
+
+    def filled(self, count: int) -> None:
+        """Take over what was put there. Raises `ProtocolError` if it makes the text impossible."""
+        buffer = self._buffer
+        assert buffer is not None
+        if self.is_text:
+            buffer.seek(self._stored)
+            self._unfinished = check_text(self._unfinished + buffer.read(count))
+        self.left -= count
+        self._stored += count
+
     def complete(self, piece: bytes) -> Union[str, bytes]:
         """Give the whole message, which ends with this piece. Raises `ProtocolError` if it should be text and is
         not."""
         if self._buffer is not None:
             piece = self._write(piece).getvalue()  # no copy: the buffer gives away what it holds
+        self.size = len(piece)
         return decode_text(piece) if self.is_text else piece
 
     def _write(self, piece: bytes) -> io.BytesIO:
-        if self._buffer is None:
-            self._buffer = io.BytesIO()
-        self._buffer.seek(self._stored)
-        self._buffer.write(piece)
+        buffer = self._reserve(len(piece))
+        buffer.seek(self._stored)
+        buffer.write(piece)
         self._stored += len(piece)
+        return buffer
+
+    def _reserve(self, size: int) -> io.BytesIO:
+        """Let the buffer have so many bytes behind those that are stored: never more than this frame has, so that a
+        complete message fills it to the last byte.
+        """
+        needed = self._stored + size
+        if self._buffer is None:
+            self._buffer = io.BytesIO(bytes(needed))
+        elif needed > self._reserved:
+            self._grow(needed)
+        self._reserved = max(self._reserved, needed)
         return self._buffer
+
+    def _grow(self, size: int) -> None:
+        buffer = self._buffer
+        assert buffer is not None
+        try:
+            buffer.seek(size - 1)
+            buffer.write(b"\0")
+        except BufferError:  # an interrupt has left somebody with the room, who keeps the old memory
+            self._buffer = io.BytesIO(buffer.getvalue()[: self._stored] + bytes(size - self._stored))
 
     def _fail(self, problem: str) -> NoReturn:
         raise MessageTooBig(f"{problem} (RFC 6455 section 7.4.1)", size=self._announced, limit=self._limit or 0)
@@ -210,35 +303,36 @@ class _Message:
 class _Pass:
     """One call of `feed` at work, frame by frame. Nothing it does counts before `run` has returned the new state."""
 
-    def __init__(self, role: Role, limit: Optional[int], state: _State, data: bytes, events: List[Event]) -> None:
-        self._position = 0
+    def __init__(self, role: Role, limit: Optional[int], last: Decoded, data: bytes, events: List[Event]) -> None:
+        self._position = self._size = 0
+        self._is_plain = True
         self._events = events
         self._role = role
         self._limit = limit
         self._data = data
-        self._message = None if state.message is None else state.message.copy()
-        self._inflater = state.inflater
+        self._message = None if last.message is None else last.message.copy()
+        self._inflater = last.inflater
         self._owns_inflater = False
         self._over = False
 
-    def run(self, position: int) -> _State:
-        """Work through the data from there and return what the decoder knows then. Raises nothing of its own."""
-        self._position = position
+    def run(self, position: int, size: int) -> Decoded:
+        """Work through the data from there, behind messages of so many bytes. Raises nothing of its own."""
+        self._position, self._size = position, size
         try:
             while self._take_payload() if self._message is not None and self._message.left else self._take_frame():
                 pass
         except ConnectionClosed as error:
-            error.with_traceback(None)  # the frames would keep the data alive
-            self._events.append(Fault(error, self._message is not None))
-            return _State(over=True, failed=True)
+            return _failed(error, self._events, self._size, self._message is not None)
         if self._over:
-            return _State(over=True)
-        return _State(self._data[self._position :], self._message, self._inflater)
+            return Decoded(self._events, False, self._size, over=True)
+        rest = self._data[self._position :]
+        return Decoded(self._events, self._is_plain, self._size, rest, self._message, self._inflater)
 
     def _cut(self) -> None:
         """Take the short way as far as it goes."""
         if self._message is None and self._role is Role.CLIENT:
-            self._position, _ = cut_messages(self._data, self._position, self._limit, self._events)
+            self._position, size = cut_messages(self._data, self._position, self._limit, self._events)
+            self._size += size
 
     def _take_frame(self) -> bool:
         """Begin the next frame. False: it needs more bytes, or it was the last one that counts."""
@@ -272,6 +366,7 @@ class _Pass:
             piece = message.inflate(self._own_inflater(), piece, is_last)
         if is_last:
             self._events.append(message.complete(piece))
+            self._size += message.size
             self._message = None
             self._cut()
         else:
@@ -286,6 +381,7 @@ class _Pass:
         if header.key is not None:
             payload = mask(payload, header.key)
         self._position = end
+        self._is_plain = False
         if header.opcode == Opcode.CLOSE:
             self._events.append(Close(*decode_close(payload)))
             self._over = True
@@ -301,6 +397,20 @@ class _Pass:
             self._inflater = self._inflater.copy()
             self._owns_inflater = True
         return self._inflater
+
+
+def _failed(error: ConnectionClosed, events: List[Event], size: int, in_message: bool) -> Decoded:
+    error.with_traceback(None)  # the frames would keep the data alive
+    events.append(Fault(error, in_message))
+    return Decoded(events, False, size, over=True, failed=True)
+
+
+def _may_wait(data: bytes, position: int, limit: Optional[int]) -> bool:
+    """Whether a short binary message begins there, about which nothing can be said before it is whole."""
+    header = read_header(data, position) if data[position] == 0x82 else None
+    if header is None or header.key is not None or not header.is_shortest:
+        return False
+    return header.length <= (_SHORT if limit is None else min(_SHORT, limit))
 
 
 _OPCODES = frozenset(Opcode)

@@ -15,6 +15,7 @@ IPv6 addresses, and spaces and non-ASCII in the path, which become percent-encod
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import List, NoReturn, Optional, Tuple
 
@@ -27,9 +28,15 @@ _DEFAULT_PORTS = {"ws": 80, "wss": 443}
 _BAD_URL = -1000
 _UNSUPPORTED_URL = -1002
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
-_AUTHORITY = re.compile(r"[^/?]*")
+# The usual URL, in which there is nothing to put right: a name whose last label is no number, or an IPv4 address.
+_PCHAR = r"A-Za-z0-9\-._~!$&'()*+,;=:@/"
+_USUAL = re.compile(
+    r"(wss?)://(?:((?:[a-z0-9_-]+\.)*[a-z_][a-z0-9_-]*)|([0-9.]+))(?::([0-9]{1,5}))?"
+    rf"((?:/[{_PCHAR}]*)?)(\?[{_PCHAR}?]+)?"
+)
 # These are compiled by the URL that needs them, if there ever is one.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*(?=:)"
+_AUTHORITY = r"//([^/?]*)"
 _SCHEME_AND_SLASHES = r"[A-Za-z][A-Za-z0-9+.-]*://"
 _USERINFO = rf"({_SCHEME_AND_SLASHES})[^/?#]*@"
 # Lone surrogates are no characters (they cannot be encoded); the rest are the C0 and C1 controls and DEL.
@@ -38,10 +45,10 @@ _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
 # The four characters that UTS 46 takes for a dot.
 _DOTS = "[.\u3002\uff0e\uff61]"
 # Everything but RFC 3986's pchar, "/" and "?": to be escaped, as is a "%" that begins no escape.
-_TO_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]+")
-_HOST_NAME = re.compile(r"[a-z0-9_.-]+")
+_TO_ESCAPE = rf"%(?![0-9A-Fa-f]{{2}})|[^{_PCHAR}?%]+"
+_HOST_NAME = r"[a-z0-9_.-]+"
 _OCTETS = frozenset(map(str, range(256)))
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_NUMBER = r"[0-9]+|0x[0-9a-f]*"
 # RFC 1035 section 2.3.4: 255 octets on the wire are 253 characters in writing.
 _MAX_NAME = 253
 _MAX_LABEL = 63
@@ -74,7 +81,7 @@ class WebSocketURL(Frozen):
         """Whether the host is an IPv4 or IPv6 address rather than a name."""
         return ":" in self.host or _is_ipv4(self.host)
 
-    @property
+    @functools.cached_property
     def host_header(self) -> str:
         """The value of the `Host` field: brackets for IPv6, a port unless it is the default (RFC 6455 section 4.1)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -90,8 +97,12 @@ class WebSocketURL(Frozen):
         """Scheme, host and port: what must be the same for credentials to be sent again (RFC 6454 section 4)."""
         return self.scheme, self.host, self.port
 
-    def __str__(self) -> str:
+    @functools.cached_property
+    def _text(self) -> str:
         return f"{self.scheme}://{self.host_header}{self.target}"
+
+    def __str__(self) -> str:
+        return self._text
 
     def __repr__(self) -> str:
         return f"WebSocketURL({str(self)!r})"
@@ -105,12 +116,27 @@ def parse_url(text: str) -> WebSocketURL:
     """
     if not isinstance(text, str):
         raise TypeError(f"a URL is a str, not {type(text).__name__}")
+    usual = _USUAL.fullmatch(text)
+    url = None if usual is None else _parse_usual(*usual.groups())
+    if url is not None:
+        return url
     scheme = _scheme(text)
     try:
         _check_text(text)
         return _parse_rest(scheme, text[len(scheme) + 1 :])
     except ValueError as error:
         _refuse(text, str(error), _BAD_URL, error.__cause__)
+
+
+def _parse_usual(
+    scheme: str, name: Optional[str], address: Optional[str], digits: Optional[str], path: str, query: Optional[str]
+) -> Optional[WebSocketURL]:
+    """What the long way comes to as well, or `None` where only that can tell."""
+    host = name or address
+    port = _DEFAULT_PORTS[scheme] if digits is None else int(digits)
+    if host is None or len(host) > _MAX_LABEL or not 0 < port < 65536 or not (name or _is_ipv4(host)):
+        return None
+    return WebSocketURL(scheme, host, port, (path or "/") + (query or ""), None, None)
 
 
 def mask_userinfo(text: str) -> str:
@@ -140,7 +166,7 @@ def _check_text(text: str) -> None:
 
 
 def _scheme(text: str) -> str:
-    found = _SCHEME.match(text)
+    found = re.match(_SCHEME, text)
     if found is None:
         _refuse(text, "a WebSocket URL begins with ws:// or wss://", _BAD_URL)
     scheme = found[0].lower()
@@ -150,13 +176,12 @@ def _scheme(text: str) -> str:
 
 
 def _parse_rest(scheme: str, text: str) -> WebSocketURL:
-    if not text.startswith("//"):
+    authority = re.match(_AUTHORITY, text)
+    if authority is None:
         raise ValueError("there is no // after the scheme, and so no host")
-    authority = _AUTHORITY.match(text, 2)
-    assert authority is not None  # the expression matches the empty string too
-    if re.search(r"\s", authority[0]):
+    if re.search(r"\s", authority[1]):
         raise ValueError("there is whitespace in the host, the user name or the password")
-    userinfo, at, address = authority[0].rpartition("@")
+    userinfo, at, address = authority[1].rpartition("@")
     user, password = _parse_userinfo(userinfo) if at else (None, None)
     host, port = _split_port(address)
     return WebSocketURL(
@@ -219,9 +244,9 @@ def _parse_host(text: str) -> str:
         return text
     _check_lengths(text.split(".") if text.isascii() else re.split(_DOTS, text))
     host = (text if text.isascii() else _to_ascii(text)).lower()
-    if _HOST_NAME.fullmatch(host) is None:
+    if re.fullmatch(_HOST_NAME, host) is None:
         raise ValueError("the host has a character that no host name has")
-    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _is_ipv4(host):
+    if re.fullmatch(_NUMBER, host.rstrip(".").rpartition(".")[2]) and not _is_ipv4(host):
         raise ValueError("the host looks like an IPv4 address and is none")
     return host
 
@@ -229,7 +254,7 @@ def _parse_host(text: str) -> str:
 def _is_ipv4(host: str) -> bool:
     """Four decimal numbers up to 255, none with a zero before it."""
     octets = host.split(".")
-    return len(octets) == 4 and all(octet in _OCTETS for octet in octets)
+    return len(octets) == 4 and _OCTETS.issuperset(octets)
 
 
 def _parse_ipv6(text: str) -> str:
@@ -268,11 +293,11 @@ def _check_lengths(labels: List[str]) -> None:
 
 def _parse_target(text: str) -> str:
     """Path and query as they go out: "/" for an empty path, no "?" before an empty query (RFC 6455 section 3)."""
-    path, _, query = (_escape(text) if _TO_ESCAPE.search(text) else text).partition("?")
+    path, _, query = (_escape(text) if re.search(_TO_ESCAPE, text) else text).partition("?")
     return (path or "/") + (f"?{query}" if query else "")
 
 
 def _escape(text: str) -> str:
     from urllib.parse import quote
 
-    return _TO_ESCAPE.sub(lambda found: quote(found[0], safe=""), text)
+    return re.sub(_TO_ESCAPE, lambda found: quote(found[0], safe=""), text)

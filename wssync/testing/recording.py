@@ -230,6 +230,10 @@ class RecordedStream(Stream):
         """See `Stream.shutdown_write`."""
         self._stream.shutdown_write()
 
+    def shutdown_read(self) -> None:
+        """See `Stream.shutdown_read`."""
+        self._stream.shutdown_read()
+
     def shutdown(self) -> None:
         """See `Stream.shutdown`."""
         self._stream.shutdown()

@@ -196,6 +196,8 @@ class ReplayedStream(TCPStream):
         super().__init__(sock, waker)
         self._player = player
 
+    direct = patient_recv = None  # the socket itself would not tell of a reset
+
     def recv(self, limit: int) -> Optional[bytes]:
         """See `Stream.recv`."""
         data = super().recv(limit)
@@ -442,9 +444,9 @@ class Player:
             self._out += self._encoder.control(Opcode.CLOSE, encode_close(code, event.reason))
             self._is_closed = True
         elif isinstance(event.content, str):
-            self._out += b"".join(self._encoder.pieces(Opcode.TEXT, event.content.encode()))
+            self._out += b"".join(map(bytes, self._encoder.pieces(Opcode.TEXT, event.content.encode())))
         else:
-            self._out += b"".join(self._encoder.pieces(Opcode.BINARY, event.content))
+            self._out += b"".join(map(bytes, self._encoder.pieces(Opcode.BINARY, event.content)))
 
     def _obey(self, event: messages.Event) -> None:
         """React to what the client said; events of the server are said already as far as they can be."""

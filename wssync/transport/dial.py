@@ -28,7 +28,6 @@ from ..errors import (
     TimedOut,
     WebSocketError,
 )
-from ..frozen import Frozen
 from .stream import Stream, TCPStream
 
 if TYPE_CHECKING:
@@ -47,23 +46,11 @@ _NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN}
 _URL_ERROR_CODES = {errno.ENETUNREACH: -1009, errno.ENETDOWN: -1009, errno.ETIMEDOUT: -1001}
 _serial = itertools.count(1)
 
+Target = Tuple[int, Tuple[Any, ...]]
+"""A family, and an address of it as `socket.connect` wants it."""
 
-class _Target(Frozen):
-    """One address as `socket.connect` wants it."""
-
-    family: int
-    address: Tuple[Any, ...]
-
-    def __str__(self) -> str:
-        host, port = self.address[:2]
-        return f"[{host}]:{port}" if self.family == socket.AF_INET6 else f"{host}:{port}"
-
-
-class _Failure(Frozen):
-    """An address that could not be connected to, and why."""
-
-    target: _Target
-    error: OSError
+Failure = Tuple[Target, OSError]
+"""An address that could not be connected to, and why."""
 
 
 def dial(
@@ -122,16 +109,16 @@ def start_tls(
         raise
 
 
-def _resolve(host: str, port: int, attempt: Attempt) -> List[_Target]:
+def _resolve(host: str, port: int, attempt: Attempt) -> List[Target]:
     for family, rest in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
         try:
             socket.inet_pton(family, host)
         except (OSError, ValueError):
             continue
-        return [_Target(family, (host, port, *rest))]
+        return [(int(family), (host, port, *rest))]
     answers = _ask_resolver(host, port, attempt)
-    found = [_Target(family, address) for family, _, _, _, address in answers]
-    targets = [target for target in dict.fromkeys(found) if target.family in (socket.AF_INET, socket.AF_INET6)]
+    found = [(family, address) for family, _, _, _, address in answers]
+    targets = [target for target in dict.fromkeys(found) if target[0] in (socket.AF_INET, socket.AF_INET6)]
     if not targets:
         raise HostNotFound(f"{host} has no address")
     return _interleave(targets)
@@ -170,11 +157,11 @@ class _Lookup:
         self._waker.wake()
 
 
-def _interleave(targets: Iterable[_Target]) -> List[_Target]:
+def _interleave(targets: Iterable[Target]) -> List[Target]:
     """The families in turn, the first one first; within a family the resolver's order (RFC 8305 section 4)."""
-    families: Dict[int, List[_Target]] = {}
+    families: Dict[int, List[Target]] = {}
     for target in targets:
-        families.setdefault(target.family, []).append(target)
+        families.setdefault(target[0], []).append(target)
     turns = itertools.zip_longest(*families.values())
     return [target for turn in turns for target in turn if target is not None]
 
@@ -182,12 +169,12 @@ def _interleave(targets: Iterable[_Target]) -> List[_Target]:
 class _Race:
     """The connects to all addresses of a host."""
 
-    def __init__(self, targets: Iterable[_Target], attempt: Attempt) -> None:
+    def __init__(self, targets: Iterable[Target], attempt: Attempt) -> None:
         self._attempt = attempt
         self._clock = attempt.deadline.clock
-        self._waiting: Deque[_Target] = deque(targets)
-        self._pending: Dict[socket.socket, _Target] = {}
-        self._failures: List[_Failure] = []
+        self._waiting: Deque[Target] = deque(targets)
+        self._pending: Dict[socket.socket, Target] = {}
+        self._failures: List[Failure] = []
         self._next_start = self._clock.now()
 
     def run(self, place: str) -> socket.socket:
@@ -205,18 +192,18 @@ class _Race:
                 sock.close()
         raise _all_failed(place, self._failures)
 
-    def _start(self, target: _Target) -> None:
+    def _start(self, target: Target) -> None:
         try:
-            sock = socket.socket(target.family, socket.SOCK_STREAM)
+            sock = socket.socket(target[0], socket.SOCK_STREAM)
         except OSError as error:
-            self._failures.append(_Failure(target, error))
+            self._failures.append((target, error))
             return
         self._pending[sock] = target
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            code = sock.connect_ex(target.address)
+            code = sock.connect_ex(target[1])
         except OSError as error:
             self._fail(sock, error)
             return
@@ -237,7 +224,7 @@ class _Race:
         return None
 
     def _fail(self, sock: socket.socket, error: OSError) -> None:
-        self._failures.append(_Failure(self._pending.pop(sock), error))
+        self._failures.append((self._pending.pop(sock), error))
         sock.close()
         self._next_start = self._clock.now()
 
@@ -246,11 +233,16 @@ def _error(code: int) -> OSError:
     return OSError(code, os.strerror(code))
 
 
-def _all_failed(place: str, failures: Sequence[_Failure]) -> ConnectionFailed:
+def _spell(family: int, address: Tuple[Any, ...]) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def _all_failed(place: str, failures: Sequence[Failure]) -> ConnectionFailed:
     """The last error decides (rule 107); but "no network", said of one family, does not hide another's answer."""
-    answered = [failure.error for failure in failures if failure.error.errno not in _NO_NETWORK]
-    cause = (answered or [failure.error for failure in failures])[-1]
-    tried = "; ".join(f"{failure.target}: {failure.error.strerror or failure.error}" for failure in failures)
+    answered = [error for _, error in failures if error.errno not in _NO_NETWORK]
+    cause = (answered or [error for _, error in failures])[-1]
+    tried = "; ".join(f"{_spell(*target)}: {error.strerror or error}" for target, error in failures)
     message = f"could not connect to {place} ({tried})"
     if isinstance(cause, ConnectionRefusedError):
         error: ConnectionFailed = ConnectionRefused(message)

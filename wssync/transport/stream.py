@@ -1,9 +1,9 @@
 """What a connection is to the engine: a `Stream` of bytes, and the plain TCP one.
 
-A stream does not block but in `wait()`. Two threads may use it at once, one that reads (`recv`) and one that writes
-(`send`, `flush`, `shutdown_write`); who that is at a moment is the engine's affair. `wake()` and `shutdown()` are
-anybody's. No lock is held during a system call, so two well-behaved peers that both send a lot at once cannot hold
-each other up.
+A stream does not block but in `wait()`, and in what `patient_recv` and `direct` give. Two threads may use it at once,
+one that reads (`recv`) and one that writes (`send`, `flush`, `shutdown_write`); who that is at a moment is the engine's
+affair. `wake()`, `shutdown_read()` and `shutdown()` are anybody's. No lock is held during a system call, so two
+well-behaved peers that both send a lot at once cannot hold each other up.
 
 Bytes that the kernel gave are never lost in silence to an exception that arrives from outside (Ctrl-C in a thread that
 reads): they are stored within the same C call that fetched them, and leave the store with the return. Where that cannot
@@ -13,9 +13,11 @@ known: who writes must then treat the connection as broken.
 
 from __future__ import annotations
 
+import _socket
 import socket
+import sys
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Callable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Tuple, Union
 
 from ..errors import ConnectionClosed
 from .waiting import Watch
@@ -23,20 +25,64 @@ from .waiting import Watch
 if TYPE_CHECKING:
     from .waiting import Waker
 
-__all__ = ["Address", "Stream", "TCPStream"]
+__all__ = ["Address", "Direct", "Sealing", "Stream", "TCPStream"]
 
 Address = Tuple[str, int]
 """An IP address in its usual text form, and a port."""
 
 Buffer = Union[bytes, bytearray, memoryview]
 
-_NO_SIGNAL: int = getattr(socket, "MSG_NOSIGNAL", 0)
+_NO_SIGNAL = int(getattr(socket, "MSG_NOSIGNAL", 0))  # a number: flags of an enumeration are slow to join
 """A program may have taken SIGPIPE back from Python, which ignores it; a lost connection must not end it."""
+
+_DONT_WAIT = int(getattr(socket, "MSG_DONTWAIT", 0))
 
 
 def connection_lost(error: BaseException) -> ConnectionClosed:
-    """The error for a connection that broke; the caller raises it `from error`."""
-    return ConnectionClosed(f"the connection was lost: {error}", code=1006, url_error_code=-1005)
+    """The error for a connection that broke, `error` its cause."""
+    lost = ConnectionClosed(f"the connection was lost: {error}", code=1006, url_error_code=-1005)
+    lost.__cause__ = error
+    return lost
+
+
+def is_of_socket(error: BaseException) -> bool:
+    """Whether this is an error that the system told; those have a number.
+
+    A call that waits may also end with what a signal handler raises, and that may well be an OSError: an alarm's is
+    often TimeoutError. It is for the program, and says nothing of the connection.
+    """
+    return isinstance(error, OSError) and error.errno is not None
+
+
+class Direct(NamedTuple):
+    """A socket's own calls, for who reads or writes in the place of the stream and cannot afford a detour.
+
+    OSError from them means that the connection is broken.
+    """
+
+    descriptor: int
+    send: Callable[[bytes, int], int]
+    """Called with `send_flags` it does not wait: BlockingIOError when nothing is taken."""
+    send_flags: int
+    recv_into: Callable[[memoryview, int, int], int]
+    """Called with 0 (all of the memory) and `recv_flags` it does not wait, with 0 and 0 it is as patient as
+    `patient_recv`."""
+    recv_flags: int
+
+
+class Sealing(NamedTuple):
+    """The two steps of a `send` and `flush`, apart, for who writes and must know after an exception from outside what
+    the kernel took. An exception within the first leaves that unknown.
+    """
+
+    seal: Callable[[bytes], Optional[bytes]]
+    """Takes all of the data and gives what is to be sent for it, or takes nothing and gives `None`: then `send` it.
+    `ConnectionClosed` as from `send`."""
+    send: Callable[[bytes, int], int]
+    """The socket's own, as in `Direct`."""
+    send_flags: int
+    keep: Callable[[bytes], None]
+    """Called with what the kernel did not take of that, which the next `flush` hands down."""
 
 
 class Stream(ABC):
@@ -73,9 +119,41 @@ class Stream(ABC):
         again, it is still b"".
         """
 
+    @property
+    def patient_recv(self) -> Optional[Callable[[int], Optional[bytes]]]:
+        """`recv` that waits until something has come, in the place of the owner; `None` where waiting in the kernel
+        would stop more than this thread. `shutdown()` and `shutdown_read()` end it. OSError too when the connection is
+        broken.
+        """
+        return None
+
+    @property
+    def direct(self) -> Optional[Direct]:
+        """The socket itself, where nothing but that stands behind `recv` and `send`."""
+        return None
+
+    @property
+    def sealing(self) -> Optional[Sealing]:
+        """The steps of `send`, where all that stands behind it is one step and the socket."""
+        return None
+
+    @property
+    def recv_into(self) -> Optional[Callable[[memoryview, bool], Optional[int]]]:
+        """`recv` into memory, which it fills in part or whole: how many bytes that were, `None` when nothing is there
+        now, 0 at the end. The second argument makes it as patient as `patient_recv`. `None` where there is none.
+
+        After an exception from outside part of the memory may be filled; so it comes next, with the same memory.
+        """
+        return None
+
     @abstractmethod
     def send(self, data: Buffer) -> int:
         """Take as much of `data` as can be had without waiting; return how many bytes that was, 0 if none."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether a `send` that was interrupted, and is not remembered, has taken nothing."""
+        return False
 
     @property
     def remembers(self) -> bool:
@@ -96,6 +174,12 @@ class Stream(ABC):
         """Tell the peer that no more will come (TLS close_notify, TCP FIN), after everything taken so far.
 
         What the kernel does not take at once goes with later `flush()` calls. The writing thread; again does nothing.
+        """
+
+    @abstractmethod
+    def shutdown_read(self) -> None:
+        """End the wait of another thread that reads in the place of the owner; nobody will read any more. Any thread,
+        before `close()`; never raises. What was sent still arrives.
         """
 
     @abstractmethod
@@ -121,12 +205,28 @@ class Stream(ABC):
         """The other end (the proxy's, if there is one), as `local_address`."""
 
 
+def _may_block(sock: socket.socket) -> bool:
+    """Whether one call may wait in the kernel while others do not wait, by a flag for each call.
+
+    Linux keeps to the flag, and ends a `recv` when another thread calls `shutdown`. Both are uncertain elsewhere. A
+    class that green-thread libraries put in the place of `socket` has a `recv` of its own, which waits in its own way.
+    """
+    return sys.platform == "linux" and type(sock).recv is _socket.socket.recv
+
+
 class TCPStream(Stream):
-    """A connected socket, which becomes non-blocking and belongs to the stream. The waker stays its maker's."""
+    """A connected socket, which belongs to the stream. The waker stays its maker's.
+
+    Where that is possible the socket blocks, for the sake of `patient_recv`, and every other call says that it must
+    not wait; elsewhere the socket does not block.
+    """
 
     def __init__(self, sock: socket.socket, waker: Waker) -> None:
-        sock.setblocking(False)
+        self._blocks = _may_block(sock)
+        sock.settimeout(None if self._blocks else 0.0)
         self._sock = sock
+        self._flags = _DONT_WAIT if self._blocks else 0
+        self._send_flags = self._flags | _NO_SIGNAL
         self._waker = waker
         self._watch = Watch(sock, waker)
         self._received: List[bytes] = []
@@ -155,28 +255,48 @@ class TCPStream(Stream):
         received = self._received
         if not received:
             try:
-                received.extend(map(self._sock.recv, (limit,)))
+                received.extend(map(self._sock.recv, (limit,), (self._flags,)))
             except BlockingIOError:
                 return None
             except OSError as error:
+                if not is_of_socket(error):
+                    raise
                 raise connection_lost(error) from error
         data = received[0]
         del received[0]
         return data
+
+    @property
+    def direct(self) -> Optional[Direct]:
+        """See `Stream.direct`."""
+        sock = self._sock
+        return Direct(sock.fileno(), sock.send, self._send_flags, sock.recv_into, self._flags)
+
+    @property
+    def patient_recv(self) -> Optional[Callable[[int], Optional[bytes]]]:
+        """The socket's own `recv`, where it blocks."""
+        return self._sock.recv if self._blocks else None
 
     def send(self, data: Buffer) -> int:
         """One `send` of the socket, or the outcome of one that was interrupted, for which `data` must be the same."""
         sent = self._sent
         if not sent:
             try:
-                sent.extend(map(self._sock.send, (data,), (_NO_SIGNAL,)))
+                sent.extend(map(self._sock.send, (data,), (self._send_flags,)))
             except BlockingIOError:
                 return 0
             except OSError as error:
+                if not is_of_socket(error):
+                    raise
                 raise connection_lost(error) from error
         count = sent[0]
         del sent[0]
         return count
+
+    @property
+    def is_exact(self) -> bool:
+        """True."""
+        return True
 
     @property
     def remembers(self) -> bool:
@@ -201,10 +321,18 @@ class TCPStream(Stream):
             except OSError as error:
                 raise connection_lost(error) from error
 
+    def shutdown_read(self) -> None:
+        """See `Stream.shutdown_read`."""
+        self._cut(socket.SHUT_RD)
+        self._waker.wake()  # for `select` on Windows, which a shutdown need not end
+
     def shutdown(self) -> None:
         """See `Stream.shutdown`."""
+        self._cut(socket.SHUT_RDWR)
+
+    def _cut(self, how: int) -> None:
         try:
-            self._sock.shutdown(socket.SHUT_RDWR)
+            self._sock.shutdown(how)
         except OSError:
             pass  # the peer was quicker
 

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
         def wait(self, read: bool, write: bool, timeout: Optional[float]) -> Tuple[bool, bool]: ...
 
     T = TypeVar("T", bound=HasFileno)
-    U = TypeVar("U")
 
 
 __all__ = ["Attempt", "Waker", "Watch", "wait_for"]
@@ -149,8 +148,10 @@ def wait_for(read: Iterable[T], write: Iterable[T], timeout: Optional[float]) ->
     again. OSError for a descriptor that is closed, or that `select` cannot watch; ValueError when nothing is to be
     waited for.
     """
-    reading = {_descriptor(item): item for item in read}
-    writing = {_descriptor(item): item for item in write}
+    reading = {item.fileno(): item for item in read}
+    writing = {item.fileno(): item for item in write}
+    if -1 in reading or -1 in writing:
+        raise _is_closed()
     if not reading and not writing:
         raise ValueError("nothing to wait for")
     backend = _by_select if _new_poll is None else _by_poll
@@ -161,8 +162,12 @@ def wait_for(read: Iterable[T], write: Iterable[T], timeout: Optional[float]) ->
 def _descriptor(item: HasFileno) -> int:
     number = item.fileno()
     if number < 0:
-        raise OSError(errno.EBADF, "cannot wait for a closed descriptor")
+        raise _is_closed()
     return number
+
+
+def _is_closed() -> OSError:
+    return OSError(errno.EBADF, "cannot wait for a closed descriptor")
 
 
 def _by_poll(
@@ -171,7 +176,8 @@ def _by_poll(
     poll = _prepare(reading, writing)
     readable, writable = set(), set()
     for number, flags in poll.poll(_milliseconds(timeout)):
-        _refuse_invalid(number, flags)
+        if flags & _POLLNVAL:
+            raise _is_invalid(number)
         if number in reading and flags & (_POLLIN | _TROUBLE):
             readable.add(number)
         if number in writing and flags & (_POLLOUT | _TROUBLE):
@@ -187,14 +193,15 @@ def _prepare(reading: AbstractSet[int], writing: AbstractSet[int]) -> select.pol
     return poll
 
 
-def _refuse_invalid(number: int, flags: int) -> None:
-    if flags & _POLLNVAL:
-        raise OSError(errno.EBADF, f"cannot wait for descriptor {number}: it is closed")
+def _is_invalid(number: int) -> OSError:
+    return OSError(errno.EBADF, f"cannot wait for descriptor {number}: it is closed")
 
 
 def _milliseconds(timeout: Optional[float]) -> Optional[int]:
     # Upwards: a wait that ends a little early would be begun again and again until its time is really up.
-    return None if timeout is None else math.ceil(min(max(timeout, 0.0), _LONGEST) * 1000)
+    if not timeout:
+        return None if timeout is None else 0
+    return math.ceil(min(max(timeout, 0.0), _LONGEST) * 1000)
 
 
 def _by_select(
@@ -241,7 +248,8 @@ class Watch:
         idle.append(poll)
         readable = writable = False
         for ready, flags in found:
-            _refuse_invalid(ready, flags)
+            if flags & _POLLNVAL:
+                raise _is_invalid(ready)
             if ready == number:
                 readable = read and bool(flags & (_POLLIN | _TROUBLE))
                 writable = write and bool(flags & (_POLLOUT | _TROUBLE))
@@ -287,35 +295,37 @@ class Attempt:
 
         TimedOut when the deadline has passed and nothing was ready, and whatever `check` raises.
         """
-
-        reading, writing = list(read), list(write)
-
-        def wait(seconds: Optional[float]) -> Tuple[Set[Any], Set[Any]]:
-            watched: List[HasFileno] = [*reading, self.waker]
-            readable, writable = wait_for(watched, [*writing], seconds)
-            if self.waker in readable:
-                self.waker.clear()
-                readable.remove(self.waker)
-            return readable, writable
-
-        return self._limited(wait, timeout)
+        seconds = self._begin(timeout)
+        watched: List[Any] = [*read, self.waker]
+        readable: Set[Any]
+        readable, writable = wait_for(watched, write, seconds)
+        if self.waker in readable:
+            self.waker.clear()
+            readable.remove(self.waker)
+        self._end(bool(readable or writable))
+        return readable, writable
 
     def wait_stream(self, stream: HasWait, read: bool, write: bool) -> Tuple[bool, bool]:
         """The same for a `Stream` that was made with this attempt's waker."""
-        return self._limited(lambda seconds: stream.wait(read, write, seconds), None)
+        readable, writable = stream.wait(read, write, self._begin(None))
+        self._end(readable or writable)
+        return readable, writable
 
-    def _limited(self, wait: Callable[[Optional[float]], Tuple[U, U]], timeout: Optional[float]) -> Tuple[U, U]:
+    def _begin(self, timeout: Optional[float]) -> Optional[float]:
+        """Before a wait: how long it may take."""
         self.check()
         remaining = self.deadline.remaining()
-        if remaining is not None:
-            if not remaining:
-                raise self._late()
-            timeout = remaining if timeout is None else min(timeout, remaining)
-        ready = wait(timeout)
-        self.check()
-        if not any(ready) and self.deadline.expired():
+        if remaining is None:
+            return timeout
+        if not remaining:
             raise self._late()
-        return ready
+        return remaining if timeout is None else min(timeout, remaining)
+
+    def _end(self, is_ready: bool) -> None:
+        """After a wait: whether the next one may follow."""
+        self.check()
+        if not is_ready and self.deadline.expired():
+            raise self._late()
 
     def _late(self) -> TimedOut:
         return TimedOut(f"the connection was not open after {self.deadline.seconds:g} seconds")

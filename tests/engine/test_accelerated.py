@@ -1,0 +1,501 @@
+"""The two short ways in their compiled form, over sockets; and when there is none.
+
+What `send_frame` sends is held against `encode_frame`, what `receive_messages` gives against `cut_messages`, each in
+Python; those two have tests of their own. Where the extension was not built, most of these are skipped.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import random
+import signal
+import socket
+import struct
+import sys
+import threading
+import types
+import unittest
+from typing import Any, Callable, List, Optional, Tuple, Type
+from unittest import mock
+
+from tests.protocol.soups import noise, soup
+from tests.protocol.wire import BINARY, KEY, PING, TEXT, frame
+from tests.support import cases, with_cases
+from tests.threads import PATIENCE, Running
+from wssync.engine import accelerated
+from wssync.engine.accelerated import receive_messages, send_frame
+from wssync.protocol import speed
+from wssync.protocol.frames import cut_messages, encode_frame
+
+WITHOUT_WAITING = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
+
+needs_compiled = unittest.skipIf(send_frame is None, "wssync._speedups was not built, or has no sockets")
+
+
+class ChoiceTests(unittest.TestCase):
+    def load(self, is_accelerated: bool, *names: str) -> types.ModuleType:
+        """The module as it is with an extension that has these functions."""
+        extension = types.ModuleType("wssync._speedups")
+        for name in names:
+            setattr(extension, name, name)
+        spec = importlib.util.spec_from_file_location("wssync.engine._again", str(accelerated.__file__))
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        there = mock.patch.dict(sys.modules, {extension.__name__: extension})
+        with there, mock.patch.object(speed, "ACCELERATED", is_accelerated):
+            spec.loader.exec_module(module)
+        return module
+
+    def test_with_the_extension(self) -> None:
+        """Both are its functions."""
+        module = self.load(True, "send_frame", "receive_messages")
+        self.assertEqual((module.send_frame, module.receive_messages), ("send_frame", "receive_messages"))
+
+    def test_with_one_that_has_no_sockets(self) -> None:
+        """On Windows: neither."""
+        module = self.load(True)
+        self.assertEqual((module.send_frame, module.receive_messages), (None, None))
+
+    def test_without_it(self) -> None:
+        """Neither, also where it is there and not wanted."""
+        module = self.load(False, "send_frame", "receive_messages")
+        self.assertEqual((module.send_frame, module.receive_messages), (None, None))
+
+    def test_as_it_is_here(self) -> None:
+        """Both or neither, as for the protocol's functions."""
+        both = speed.ACCELERATED and sys.platform != "win32"
+        self.assertEqual([function is not None for function in (send_frame, receive_messages)], [both, both])
+
+
+class CompiledCase(unittest.TestCase):
+    def setUp(self) -> None:
+        self.here, self.there = socket.socketpair()
+        self.addCleanup(self.here.close)
+        self.addCleanup(self.there.close)
+        self.there.settimeout(PATIENCE)
+
+    def assertRaisesLike(self, kind: Type[BaseException], call: Callable[..., object], *arguments: object) -> None:
+        """Exactly this type of error, with a sentence in it."""
+        with self.assertRaises(kind) as caught:
+            call(*arguments)
+        self.assertIs(type(caught.exception), kind)
+        self.assertTrue(str(caught.exception))
+
+    def assertKeepsNone(self, call: Callable[..., object], *arguments: object) -> None:
+        """However often it is called, nobody has one reference more or less to any argument in the end."""
+        for _ in range(3):  # what is made once is made by then
+            try_to(call, *arguments)
+        own = [
+            argument for argument in arguments if not isinstance(argument, int)
+        ]  # of small numbers all have the same
+        before = [sys.getrefcount(argument) for argument in own]
+        for _ in range(100):
+            try_to(call, *arguments)
+        after = [sys.getrefcount(argument) for argument in own]
+        self.assertEqual(after, before)
+
+    def alarm(self, handler: Callable[[], object]) -> None:
+        """Let a timer signal come again and again, until the end of the test."""
+
+        def handle(number: int, stack: Optional[types.FrameType]) -> None:
+            handler()
+
+        previous = signal.signal(signal.SIGALRM, handle)
+        self.addCleanup(signal.signal, signal.SIGALRM, previous)
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        self.addCleanup(self.stop_alarm)
+
+    def stop_alarm(self) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def try_to(call: Callable[..., object], *arguments: object) -> None:
+    try:
+        call(*arguments)
+    except Exception:
+        pass
+
+
+class Alarm(Exception):
+    """What a signal handler raises."""
+
+
+Rest = List[Tuple[int, bytes]]
+
+
+@needs_compiled
+@with_cases
+class SendFrameTests(CompiledCase):
+    def send(self, first: Any, payload: Any, key: Any = KEY, flags: int = WITHOUT_WAITING) -> Rest:
+        assert send_frame is not None
+        rest: Rest = []
+        self.assertIsNone(send_frame(self.here.fileno(), flags, first, payload, key, rest))
+        return rest
+
+    def receive(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            data += self.there.recv(size - len(data))
+        return data
+
+    def fill(self) -> int:
+        """Let the kernel take nothing more; how many bytes it has taken."""
+        size = 0
+        try:
+            while True:
+                size += self.here.send(bytes(1000), WITHOUT_WAITING)
+        except BlockingIOError:
+            return size
+
+    def test_it_sends_what_encode_frame_makes(self) -> None:
+        """Rules 111 and 112: every form of the length, on the stack and beside it, whatever key and first byte."""
+        draw = random.Random(112)
+        for size in (*range(140), 4081, 4082, 4083, 4096, 65_535, 65_536, 65_537, 100_000):
+            first, payload, key = draw.randrange(256), noise(draw, size), noise(draw, 4)
+            self.assertEqual(self.send(first, payload, key), [])
+            expected = encode_frame(first, payload, key)
+            self.assertTrue(self.receive(len(expected)) == expected, size)
+        self.there.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            self.there.recv(1)
+
+    @cases(bytes=bytes, bytearray=bytearray, memoryview=memoryview)
+    def test_any_buffer(self, kind: Callable[[bytes], Any]) -> None:
+        """What a payload is made of makes no difference, and it is let go afterwards."""
+        for size in (5, 5000):
+            payload = kind(b"x" * size)
+            expected = encode_frame(0x82, b"x" * size, KEY)
+            self.assertEqual(self.send(0x82, payload), [])
+            self.assertEqual(self.receive(len(expected)), expected)
+            if isinstance(payload, bytearray):
+                payload.append(1)
+
+    def test_a_full_kernel(self) -> None:
+        """It does not wait, and is no error: all of the frame is left."""
+        filled = self.fill()
+        for size in (5, 5000):
+            self.assertEqual(self.send(0x82, b"x" * size), [(0, encode_frame(0x82, b"x" * size, KEY))])
+        self.assertEqual(self.receive(filled), bytes(filled))
+
+    def test_a_kernel_that_takes_a_part(self) -> None:
+        """How much that was, and the frame, are behind what was in the list."""
+        assert send_frame is not None
+        self.here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+        payload = noise(random.Random(1), 100_000)
+        rest: Rest = [(7, b"there already")]
+        send_frame(self.here.fileno(), WITHOUT_WAITING, 0x82, payload, KEY, rest)
+        (first, (accepted, sent)) = rest
+        self.assertEqual(first, (7, b"there already"))
+        self.assertTrue(sent == encode_frame(0x82, payload, KEY))
+        self.assertTrue(0 < accepted < len(sent), accepted)
+        self.assertTrue(self.receive(accepted) == sent[:accepted])
+        self.there.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            self.there.recv(1)
+
+    def test_errors_of_the_system(self) -> None:
+        """They come as OSError with their number and of their kind, and nothing is left."""
+        assert send_frame is not None
+        self.there.close()
+        rest: Rest = []
+        with self.assertRaises(BrokenPipeError) as caught:
+            send_frame(self.here.fileno(), WITHOUT_WAITING, 0x82, b"x", KEY, rest)
+        self.assertEqual(caught.exception.errno, errno.EPIPE)
+        with self.assertRaises(OSError) as closed:
+            send_frame(-1, WITHOUT_WAITING, 0x82, b"x" * 5000, KEY, rest)
+        self.assertEqual(closed.exception.errno, errno.EBADF)
+        self.assertEqual(rest, [])
+
+    def test_others_run_meanwhile(self) -> None:
+        """Without the flag it would wait; another thread then reads, which takes the interpreter."""
+        self.here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(PATIENCE), 0))
+        payload = bytes(4 << 20)
+        sending = Running(lambda: self.send(0x82, payload, flags=0))
+        expected = encode_frame(0x82, payload, KEY)
+        self.assertTrue(self.receive(len(expected)) == expected)
+        self.assertEqual(sending.result(), [])
+
+    @cases(
+        {
+            "no key": (0x82, b"", None, TypeError),
+            "key of text": (0x82, b"", "abcd", TypeError),
+            "key that may change": (0x82, b"", bytearray(KEY), TypeError),
+            "short key": (0x82, b"", b"abc", ValueError),
+            "text": (0x82, "text", KEY, TypeError),
+            "a list": (0x82, [1], KEY, TypeError),
+            "memory with gaps": (0x82, memoryview(b"Hello")[::2], KEY, BufferError),
+            "no first byte": (None, b"", KEY, TypeError),
+        }
+    )
+    def test_refusals(self, first: Any, payload: Any, key: Any, kind: Type[Exception]) -> None:
+        """What is no first byte, no payload, no key: nothing is sent."""
+        self.assertRaisesLike(kind, self.send, first, payload, key)
+        self.there.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            self.there.recv(1)
+
+    def test_other_refusals(self) -> None:
+        """No descriptor, no flags, no list, and another number of arguments."""
+        assert send_frame is not None
+        good: Tuple[Any, ...] = (self.here.fileno(), WITHOUT_WAITING, 0x82, b"", KEY, [])
+        for at, wrong in ((0, None), (0, self.here), (0, 1 << 70), (1, "x"), (5, ()), (5, None)):
+            arguments: List[Any] = [*good[:at], wrong, *good[at + 1 :]]
+            with self.assertRaises((TypeError, OverflowError)):
+                send_frame(*arguments)
+        for arguments in ([*good, 1], [*good[:5]], []):
+            self.assertRaisesLike(TypeError, send_frame, *arguments)
+
+    def test_it_keeps_nothing(self) -> None:
+        """Neither where all goes well nor where nothing does."""
+        assert send_frame is not None
+        self.fill()
+        number = self.here.fileno()
+        payload, key, rest = bytearray(5000), bytes(bytearray(KEY)), ["old"]
+        self.assertKeepsNone(send_frame, -1, WITHOUT_WAITING, 0x82, payload, key, rest)
+        self.assertKeepsNone(send_frame, number, WITHOUT_WAITING, 0x82, payload, key, rest)
+        self.assertKeepsNone(send_frame, number, WITHOUT_WAITING, 0x82, payload, bytes(bytearray(b"abc")), rest)
+        self.assertKeepsNone(send_frame, number, WITHOUT_WAITING, 0x82, object(), key, rest)
+        entry: Any = rest[-1]
+        self.assertEqual(sys.getrefcount(entry), 3, "the list, the name and the call")
+        payload.append(1)
+
+
+@needs_compiled
+@with_cases
+class ReceiveMessagesTests(CompiledCase):
+    def setUp(self) -> None:
+        super().setUp()
+        limit = struct.pack("ll", int(PATIENCE), 0)
+        self.here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)  # a test that fails must not hang
+
+    def receive(
+        self, most: Any = 65_536, limit: Any = None, messages: Any = None, rest: Any = None
+    ) -> Tuple[int, List[Any], List[Any]]:
+        assert receive_messages is not None
+        messages, rest = [] if messages is None else messages, [] if rest is None else rest
+        return receive_messages(self.here.fileno(), most, limit, messages, rest), messages, rest
+
+    def test_messages(self) -> None:
+        """Rule 125: whole messages come as `str` and `bytes`, behind what is in the list, with the size of them all."""
+        self.there.sendall(frame(TEXT, "t\u00e4xt".encode()) + frame(BINARY, b"binary") + frame(TEXT))
+        self.assertEqual(self.receive(messages=["old"]), (11, ["old", "t\u00e4xt", b"binary", ""], []))
+
+    def test_what_is_left(self) -> None:
+        """Whatever is no whole message, and all behind it, comes as it is."""
+        for left in (frame(PING, b"ping"), b"\x81", frame(TEXT, b"\xff"), frame(TEXT, b"hello")[:-1], b"\x03"):
+            self.there.sendall(frame(TEXT, b"one") + left)
+            self.assertEqual(self.receive(), (3, ["one"], [left]))
+            self.there.sendall(left + frame(TEXT, b"one"))
+            self.assertEqual(self.receive(rest=["old"])[2][0], "old")
+
+    def test_the_end(self) -> None:
+        """Rule 177: once the peer has closed its half, what is left is no byte; what came before comes before."""
+        self.there.sendall(frame(TEXT, b"one"))
+        self.there.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.receive(), (3, ["one"], []))
+        for _ in range(2):
+            self.assertEqual(self.receive(), (0, [], [b""]))
+
+    def test_at_most_so_many_bytes(self) -> None:
+        """The others stay with the kernel."""
+        data = frame(TEXT, b"one") + frame(TEXT, b"two")
+        self.there.sendall(data)
+        self.assertEqual(self.receive(most=7), (3, ["one"], [data[5:7]]))
+        self.assertEqual(self.receive(most=1), (0, [], [data[7:8]]))
+        self.assertEqual(self.receive(), (0, [], [data[8:]]))
+
+    def test_a_limit(self) -> None:
+        """Rule 128: a longer message is left, whatever it says of itself."""
+        data = frame(BINARY, b"abc") + frame(BINARY, b"abcd")
+        for limit, expected in (
+            (4, (7, [b"abc", b"abcd"], [])),
+            (3, (3, [b"abc"], [frame(BINARY, b"abcd")])),
+            (0, (0, [], [data])),
+            (1 << 70, (7, [b"abc", b"abcd"], [])),
+        ):
+            self.there.sendall(data)
+            self.assertEqual(self.receive(limit=limit), expected)
+
+    def test_cut_at_every_position(self) -> None:
+        """Wherever the bytes of a read end, it gives what `cut_messages` gives for them."""
+        data = b"".join(
+            (frame(TEXT, b"one"), frame(BINARY), frame(TEXT, b"x" * 200), frame(PING, b"ping"), frame(TEXT, b"two"))
+        )
+        for size in range(1, len(data) + 1):
+            self.compare(data[:size], None)
+
+    def test_like_cut_messages(self) -> None:
+        """On frames and near-frames of every kind, with limits."""
+        draw = random.Random(2)
+        for _ in range(500):
+            data = soup(draw, longest=3000)[:60_000]
+            if data:
+                self.compare(data, draw.choice((None, None, 0, 100, 2000)))
+
+    def compare(self, data: bytes, limit: Optional[int]) -> None:
+        self.there.sendall(data)
+        expected: List[Any] = []
+        position, size = cut_messages(data, 0, limit, expected)
+        total, messages, rest = self.receive(limit=limit)
+        self.assertEqual((total, messages, b"".join(rest)), (size, expected, data[position:]), (data, limit))
+        self.assertEqual([type(message) for message in messages], [type(message) for message in expected])
+        self.assertEqual(len(rest), position < len(data))
+
+    def test_others_run_while_it_waits(self) -> None:
+        """The interpreter is let go: this thread sends what that one waits for."""
+        waiting = Running(self.receive)
+        self.there.sendall(frame(TEXT, b"one"))
+        self.assertEqual(waiting.result(), (3, ["one"], []))
+
+    @unittest.skipUnless(sys.platform == "linux", "only there one waits in the kernel")
+    def test_a_shutdown_of_another_thread_ends_its_wait(self) -> None:
+        """It is at the end of the stream then."""
+        waiting = Running(self.receive)
+        self.here.shutdown(socket.SHUT_RD)
+        self.assertEqual(waiting.result(), (0, [], [b""]))
+
+    def test_errors_of_the_system(self) -> None:
+        """They come as OSError with their number and of their kind, and the lists stay as they are."""
+        assert receive_messages is not None
+        self.here.setblocking(False)
+        messages: List[Any] = []
+        with self.assertRaises(BlockingIOError):
+            self.receive(messages=messages, rest=messages)
+        with self.assertRaises(OSError) as closed:
+            receive_messages(-1, 100, None, messages, messages)
+        self.assertEqual(closed.exception.errno, errno.EBADF)
+        self.there.sendall(b"unread")
+        self.here.sendall(b"unread")
+        self.there.close()  # with something unread: a reset
+        with self.assertRaises(ConnectionResetError):
+            while True:
+                self.receive()
+        self.assertEqual(messages, [])
+
+    def test_a_signal_handler_runs_while_it_waits(self) -> None:
+        """And then it waits on."""
+        calls: List[threading.Thread] = []
+
+        def handler() -> None:
+            calls.append(threading.current_thread())
+            if len(calls) == 3:
+                self.there.sendall(frame(TEXT, b"one"))
+
+        self.alarm(handler)
+        self.assertEqual(self.receive(), (3, ["one"], []))
+        self.assertEqual(set(calls), {threading.main_thread()})
+
+    def test_what_a_signal_handler_raises(self) -> None:
+        """Ctrl-C ends the wait at once; nothing was received, and what comes later is whole."""
+
+        def handler() -> None:
+            raise Alarm
+
+        messages: List[Any] = []
+        with self.assertRaises(Alarm):
+            self.alarm(handler)
+            self.receive(messages=messages, rest=messages)
+        self.stop_alarm()
+        self.assertEqual(messages, [])
+        self.there.sendall(frame(TEXT, b"one"))
+        self.assertEqual(self.receive(), (3, ["one"], []))
+
+    @unittest.skipIf(sys.version_info < (3, 10), "3.9 looks for signals between any two instructions")
+    def test_however_often_a_signal_strikes_nothing_is_lost(self) -> None:
+        """What was received is in the lists, whether the call returned or not."""
+        if sys.gettrace() is not None:
+            self.skipTest("a tracer written in Python does not survive such exceptions: they leave its locks held")
+        count, hits = 20_000, 0
+        live: List[bool] = []
+        messages: List[Any] = []
+        rest: List[Any] = []
+        kept: List[Any] = []
+
+        def send() -> None:
+            for number in range(count):
+                self.there.sendall(frame(TEXT, b"%d" % number))
+
+        def handler() -> None:
+            if live:
+                live.clear()  # so it strikes within the `try` below, and once
+                raise Alarm
+
+        def receive() -> None:
+            assert receive_messages is not None
+            live.append(True)
+            while not rest and len(kept) + len(messages) < count:
+                receive_messages(self.here.fileno(), 10_000, None, messages, rest)
+            live.clear()
+
+        sending = Running(send)
+        self.alarm(handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+        while len(kept) < count:
+            try:
+                receive()  # a call, as 3.13 lets an exception at a loop's end pass by the handlers round the loop
+            except Alarm:
+                hits += 1
+            kept.extend(messages)
+            messages.clear()
+            if rest:  # the first part of a frame
+                left = b"".join(rest)
+                rest.clear()
+                while len(left) < frame_size(left):
+                    left += self.here.recv(frame_size(left) - len(left))
+                cut_messages(left, 0, None, kept)
+        self.stop_alarm()
+        sending.result()
+        self.assertEqual(kept, [str(number) for number in range(count)])
+        self.assertGreater(hits, 0)
+
+    @cases(
+        {
+            "no bytes": (0, None, [], []),
+            "fewer than none": (-1, None, [], []),
+            "a float": (1.5, None, [], []),
+            "a limit of text": (1, "1", [], []),
+            "no list": (1, None, (), []),
+            "no other list": (1, None, [], ()),
+        }
+    )
+    def test_refusals(self, most: Any, limit: Any, messages: Any, rest: Any) -> None:
+        """What is no size, no limit, no list: nothing is received."""
+        self.there.sendall(frame(TEXT, b"one"))
+        self.assertRaisesLike(TypeError, self.receive, most, limit, messages, rest)
+        self.assertEqual(self.receive(), (3, ["one"], []))
+
+    def test_other_refusals(self) -> None:
+        """No descriptor, and another number of arguments."""
+        assert receive_messages is not None
+        wrong: List[List[Any]] = [[None, 1, None, [], []], [1, 1, None, []], [1, 1, None, [], [], 1], []]
+        for arguments in wrong:
+            self.assertRaisesLike(TypeError, receive_messages, *arguments)
+
+    def test_it_keeps_nothing(self) -> None:
+        """What it has made is the lists' alone; the arguments are as they were."""
+        self.there.sendall((frame(TEXT, b"hello") + frame(PING)) * 50)
+        messages: List[Any] = []
+        rest: List[Any] = []
+        limit = 1 << 40
+        assert receive_messages is not None
+        receive_messages(self.here.fileno(), 9, limit, messages, rest)
+        self.assertEqual((messages, rest), (["hello"], [frame(PING)]))
+        expected = sys.getrefcount(self.new_object())
+        self.assertEqual([sys.getrefcount(messages[0]), sys.getrefcount(rest[0])], [expected + 1, expected + 1])
+        self.here.setblocking(False)
+        self.assertKeepsNone(receive_messages, self.here.fileno(), 9, limit, messages, rest)
+        self.assertKeepsNone(receive_messages, -1, 9, limit, messages, rest)
+
+    @staticmethod
+    def new_object() -> object:
+        return object()
+
+
+def frame_size(start: bytes) -> int:
+    """The size of the short frame that begins like this."""
+    return 2 + start[1] if len(start) > 1 else 2
+
+
+if __name__ == "__main__":
+    unittest.main()

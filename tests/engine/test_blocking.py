@@ -1,0 +1,327 @@
+"""The calls that wait: until a message is sent, until one has come, or until the caller's time is over."""
+
+from __future__ import annotations
+
+import contextlib
+import traceback
+import unittest
+from typing import Callable, List, Optional
+from unittest import mock
+
+from tests.clock import StillClock
+from tests.interrupts import Interrupt
+from tests.protocol.wire import TEXT, frame
+from wssync.engine import blocking
+from wssync.engine.blocking import answer, wait_or_withdraw
+from wssync.engine.completions import Message, Waiter
+from wssync.engine.reader import Reader
+from wssync.errors import Cancelled
+from wssync.executors import QueueExecutor
+from wssync.protocol.frames import Opcode
+from wssync.strand import Strand
+from wssync.transport.clock import Clock
+
+from .support import PATIENCE, Rig, Running
+
+
+class PassingClock(StillClock):
+    """Time passes as a caller waits by it: `during` happens, then the wait ends without having waited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.during: Callable[[], None] = lambda: None
+        self.waited: List[float] = []
+
+    def wait(self, wait: Callable[[float], bool], seconds: float) -> bool:
+        self.waited.append(seconds)
+        self.during()
+        self.time += seconds
+        return wait(0.0)
+
+
+def strand() -> Strand:
+    return Strand(QueueExecutor(), lambda error: None)
+
+
+class WaitingTests(unittest.TestCase):
+    """`wait_or_withdraw` and `answer`."""
+
+    def setUp(self) -> None:
+        self.clock = PassingClock()
+        self.waiter: Waiter[int] = Waiter()
+        self.withdraw = mock.Mock(return_value=True)
+
+    def wait(self, timeout: Optional[float]) -> bool:
+        return wait_or_withdraw(self.clock, self.waiter, timeout, self.withdraw)
+
+    def test_an_answer_that_is_there(self) -> None:
+        """With a timeout or without one: nothing is withdrawn."""
+        for timeout in (None, 5.0, 0.0):
+            self.waiter = Waiter()
+            self.waiter.resolve(strand(), 5)
+            self.assertFalse(self.wait(timeout))
+            self.assertEqual(answer(self.waiter), 5)
+        self.withdraw.assert_not_called()
+
+    def test_an_answer_that_comes(self) -> None:
+        """The caller is let through."""
+        waiting = Running(lambda: wait_or_withdraw(Clock(), self.waiter, PATIENCE, self.withdraw))
+        self.waiter.resolve(strand(), 5)
+        self.assertFalse(waiting.result())
+
+    def test_none_within_the_time(self) -> None:
+        """The request is withdrawn; if that cannot be, its answer is there or on its way."""
+        self.assertTrue(self.wait(5.0))
+        self.assertEqual(self.clock.waited, [5.0])
+        self.withdraw.assert_called_once_with()
+        self.withdraw.return_value = False
+        self.assertFalse(self.wait(5.0))
+
+    def test_an_answer_at_the_last_moment(self) -> None:
+        """It counts, though the wait itself was not let through."""
+        self.waiter.done = True
+        self.assertFalse(self.wait(5.0))
+        self.withdraw.assert_not_called()
+
+    def test_an_interrupt_withdraws(self) -> None:
+        """With a timeout or without one: nobody will ask for the answer."""
+        for timeout in (None, 5.0):
+            with mock.patch.object(Waiter, "wait", side_effect=Interrupt), self.assertRaises(Interrupt):
+                self.wait(timeout)
+        self.assertEqual(self.withdraw.call_count, 2)
+
+    def test_an_error_is_raised(self) -> None:
+        """Without the traceback of whoever had it before."""
+        error = Cancelled("x")
+        with contextlib.suppress(Cancelled):
+            raise error
+        self.waiter.resolve(strand(), error=error)
+        try:
+            answer(self.waiter)
+        except Cancelled as caught:
+            self.assertIs(caught, error)
+            names = [entry.name for entry in traceback.extract_tb(caught.__traceback__)]
+        self.assertEqual(names, ["test_an_error_is_raised", "answer"])
+
+
+class BlockingCase(unittest.TestCase):
+    def setUp(self) -> None:
+        self.rig = Rig(self)
+        self.connection = self.rig.connection
+        self.clock = PassingClock()
+        self.connection.clock = self.clock
+
+
+class SendingTests(BlockingCase):
+    def test_until_the_kernel_has_it(self) -> None:
+        """Rule 109: sent at once, or while the caller waits."""
+        self.connection.wait_until_sent(self.rig.send(b"a", blocking=True), None)
+        self.rig.stream.takes = 0
+        message = self.rig.send(b"b", blocking=True)
+
+        def later() -> None:
+            self.rig.stream.take()
+            self.rig.settle()
+
+        self.clock.during = later
+        self.connection.wait_until_sent(message, 5.0)
+        self.assertEqual([payload for _, payload in self.rig.sent()], [b"a", b"b"])
+
+    def test_a_timeout_before_it_has_begun(self) -> None:
+        """It is withdrawn, and says so; nothing of it is ever sent, and the connection goes on."""
+        self.rig.stream.takes = 0
+        first = self.rig.send(b"first")
+        message = self.rig.send(b"second", blocking=True)
+        with self.assertRaisesRegex(TimeoutError, "within 5 seconds; it was withdrawn"):
+            self.connection.wait_until_sent(message, 5)
+        self.rig.stream.take()
+        self.rig.settle()
+        self.assertEqual([payload for _, payload in self.rig.sent()], [b"first"])
+        self.assertTrue(first.completion.done)
+        self.assertIsNone(self.connection.cause)
+
+    def test_a_timeout_once_it_has_begun(self) -> None:
+        """It cannot be taken back: it goes out whole, and the error says so."""
+        self.rig.stream.takes = self.rig.stream.room = 3
+        message = self.connection.send_at_once(0x80 | Opcode.BINARY, b"begun")
+        assert not isinstance(message, bool)
+        with self.assertRaisesRegex(TimeoutError, "has begun and still goes out"):
+            self.connection.wait_until_sent(message, 5)
+        self.rig.stream.take()
+        self.rig.settle()
+        self.assertEqual([payload for _, payload in self.rig.sent()], [b"begun"])
+
+    def test_one_that_fails(self) -> None:
+        """Rule 117: the connection's error."""
+        self.rig.stream.takes = 0
+        message = self.rig.send(b"first", blocking=True)
+        self.connection.cancel()
+        self.rig.finish()
+        with self.assertRaises(Cancelled):
+            self.connection.wait_until_sent(message, None)
+
+
+class ReceivingTests(BlockingCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.now = 0.0
+        patch = mock.patch.object(blocking, "real_now", self.real_now)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def real_now(self) -> float:
+        self.now += 1.0
+        return self.now
+
+    def test_what_is_here_is_received_now(self) -> None:
+        """Rule 133: without waiting, a message that was read before, or that one read brings."""
+        self.rig.give(frame(TEXT, b"here"))
+        self.assertEqual(self.connection.receive_now(), "here")
+        self.rig.stream.give(frame(TEXT, b"there"))
+        self.assertEqual(self.connection.receive_now(), "there")
+
+    def test_nothing_is_here(self) -> None:
+        """Rule 133: also before the connection is open."""
+        for rig in (self.rig, Rig(self, opened=False)):
+            with self.assertRaisesRegex(TimeoutError, "no message is there now"):
+                rig.connection.receive_now()
+
+    def test_a_message_within_the_time(self) -> None:
+        """Rule 133: taken at once, or read by the caller."""
+        self.rig.give(frame(TEXT, b"one"))
+        self.assertEqual(self.connection.receive_within(5.0), "one")
+        with mock.patch.object(Reader, "borrow", return_value="two"):
+            self.assertEqual(self.connection.receive_within(5.0), "two")
+
+    def test_no_message_within_the_time(self) -> None:
+        """Rule 133: `TimeoutError`; nothing is lost, and the next receive gets the message."""
+        nothing = mock.patch.object(Reader, "borrow", return_value=None)
+        with nothing, self.assertRaisesRegex(TimeoutError, "within 5.0 seconds"):
+            self.connection.receive_within(5.0)
+        self.assertFalse(self.connection.inbox.has_demand)
+        self.rig.give(frame(TEXT, b"late"))
+        self.assertEqual(self.rig.take_all(), ["late"])
+
+    def test_behind_others_it_waits_in_the_row(self) -> None:
+        """Rules 124 and 135: for what is left of its time."""
+        first = self.rig.receive()
+
+        def deliver() -> None:
+            if self.connection.inbox.has_demand and len(self.clock.waited) == 2:
+                self.rig.give(frame(TEXT, b"one") + frame(TEXT, b"two"))
+
+        self.clock.during = deliver
+        with mock.patch.object(self.clock, "now", lambda: 1000.0 + len(self.clock.waited)):
+            self.assertEqual(self.connection.receive_within(5.0), "two")
+        self.assertEqual(self.clock.waited, [5.0, 4.0])
+        self.assertEqual(first.value, "one")
+
+    def test_a_place_in_the_row_that_it_has_already(self) -> None:
+        """A borrower whose task was suspended is the first of all when it goes on."""
+        slot: Waiter[Message] = Waiter()
+        with self.connection.mutex:
+            self.connection.inbox.receive_first(slot)
+
+        def deliver() -> None:
+            if len(self.clock.waited) == 2:
+                self.rig.give(frame(TEXT, b"one"))
+
+        self.clock.during = deliver
+        with mock.patch.object(type(self.connection), "receive_at_once", return_value=slot):
+            self.assertEqual(self.connection.receive_within(5.0), "one")
+
+    def test_whether_the_time_was_used_up(self) -> None:
+        """An attempt that ended early was not the wait that the caller wanted: somebody was before it."""
+        outcomes: List[bool] = []
+        ends = {"early": 0.5, "late": 100.0}
+
+        class Asking(PassingClock):
+            def wait(self, wait: Callable[[float], bool], seconds: float) -> bool:
+                outcomes.append(wait(10.0))
+                return outcomes[-1]
+
+        for took in ends.values():
+            self.connection.clock = Asking()
+
+            def borrow(seconds: Optional[float], took: float = took) -> None:
+                self.assertEqual(seconds, 10.0)
+                self.now += took
+
+            turn = mock.patch.object(self.connection, "receive_in_turn", return_value="turn")
+            with mock.patch.object(self.connection.reader, "borrow", borrow), turn:
+                self.connection.receive_within(10.0)
+        self.assertEqual(outcomes, [True, False])
+
+
+class RowTests(BlockingCase):
+    def test_a_message_for_it(self) -> None:
+        """Rule 123: one that is here already, or one that comes."""
+        self.rig.give(frame(TEXT, b"one"))
+        self.assertEqual(self.connection.receive_in_turn(None, None, None), "one")
+        self.clock.during = lambda: self.rig.give(frame(TEXT, b"two"))
+        self.assertEqual(self.connection.receive_in_turn(None, 3.0, 3.0), "two")
+
+    def test_its_time_is_over(self) -> None:
+        """Rule 133: it names the whole time, and leaves the row."""
+        with self.assertRaisesRegex(TimeoutError, "within 8 seconds"):
+            self.connection.receive_in_turn(None, 3.0, 8)
+        self.assertFalse(self.connection.inbox.has_demand)
+
+    def test_the_end(self) -> None:
+        """Rule 132: its error, at once or while it waits."""
+        self.clock.during = self.end
+        for _ in range(2):
+            with self.assertRaises(Cancelled):
+                self.connection.receive_in_turn(None, 3.0, 3.0)
+
+    def end(self) -> None:
+        self.connection.cancel()
+        if self.connection.verdict is None:
+            self.rig.finish()
+
+    def test_an_interrupt_while_it_waits(self) -> None:
+        """It leaves the row, and the message is for the next."""
+
+        def interrupt() -> None:
+            raise Interrupt
+
+        self.clock.during = interrupt
+        with self.assertRaises(Interrupt):
+            self.connection.receive_in_turn(None, 3.0, 3.0)
+        self.rig.give(frame(TEXT, b"one"))
+        self.assertEqual(self.rig.take_all(), ["one"])
+
+    def test_an_interrupt_once_its_message_has_come(self) -> None:
+        """The message is the next one again, before those that came after it."""
+
+        def interrupt() -> None:
+            self.rig.give(frame(TEXT, b"one") + frame(TEXT, b"two"))
+            raise Interrupt
+
+        self.clock.during = interrupt
+        with self.assertRaises(Interrupt):
+            self.connection.receive_in_turn(None, 3.0, 3.0)
+        self.assertEqual(self.rig.take_all(), ["one", "two"])
+
+    def test_an_interrupt_before_it_was_in_the_row(self) -> None:
+        """Nobody stands there afterwards."""
+        with mock.patch.object(self.connection.inbox, "receive", side_effect=Interrupt), self.assertRaises(Interrupt):
+            self.connection.receive_in_turn(None, 3.0, 3.0)
+        self.assertFalse(self.connection.inbox.has_demand)
+
+    def test_an_interrupt_once_its_error_has_come(self) -> None:
+        """There is no message to give back."""
+
+        def interrupt() -> None:
+            self.end()
+            raise Interrupt
+
+        self.clock.during = interrupt
+        with self.assertRaises(Interrupt):
+            self.connection.receive_in_turn(None, 3.0, 3.0)
+        with self.assertRaises(Cancelled):
+            self.connection.take()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,377 @@
+"""Ctrl-C at every place where it can strike, in the calls that do the work of the engine themselves.
+
+An exception that a signal's handler raises, or that another thread sets, comes where the interpreter looks for it: when
+a function begins, when a call has returned and before its result is stored, and when a loop goes round. So the tracer
+here goes by the opcodes, and each place has its turn, in every module of the library but the pure ones.
+
+What must hold afterwards: no role and no lock is held, nothing is lost but, where a call had taken it out already, the
+one message of the interrupted call, nothing comes twice or torn, and everything goes on.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import os
+import socket
+import sys
+import unittest
+from types import CodeType, FrameType
+from typing import Any, Callable, Dict, FrozenSet, List, Optional
+
+import wssync
+from tests.threads import Running
+from wssync.engine.completions import Completion, Message, Waiter
+from wssync.protocol.frames import Opcode
+
+from ..protocol.wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
+from .borrowing import SocketRig, in_each_form
+from .support import PATIENCE, close_body
+
+LIBRARY = os.path.dirname(os.path.abspath(wssync.__file__)) + os.sep
+
+PURE = os.path.join(LIBRARY, "protocol", "")
+"""Nothing in there counts before it is done: its own tests strike there."""
+
+
+class Interrupted(BaseException):
+    """What strikes."""
+
+
+class Interrupter:
+    """Strikes at the n-th place, counted from its beginning."""
+
+    def __init__(self, place: int) -> None:
+        self._left = place
+        self._called: Dict[FrameType, bool] = {}
+        self.where = ""
+
+    @property
+    def has_struck(self) -> bool:
+        """Whether there were so many places."""
+        return self._left <= 0
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> Optional[Interrupter]:
+        file = frame.f_code.co_filename
+        if not file.startswith(LIBRARY) or file.startswith(PURE):
+            return None
+        if event == "call":
+            frame.f_trace = self  # 3.13 wants it before the next line
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            self._come_by(frame)
+        elif event == "opcode":
+            if self._called.get(frame):
+                self._come_by(frame)
+            self._called[frame] = frame.f_lasti in _calls(frame.f_code)
+        return self
+
+    def _come_by(self, frame: FrameType) -> None:
+        self._left -= 1
+        if not self._left:
+            self.where = f"{frame.f_code.co_name}:{frame.f_lineno}"
+            raise Interrupted
+
+
+@functools.lru_cache(None)
+def _calls(code: CodeType) -> FrozenSet[int]:
+    """Where the interpreter looks whether something strikes, behind these instructions of the code.
+
+    What strikes there belongs to the instruction, but the tracer strikes at the next one. Where that makes a difference
+    (the call is the last thing in a `with`, from 3.11 on) the place is left out.
+    """
+    steps = list(dis.get_instructions(code))
+    parse: Callable[[CodeType], List[Any]] = getattr(dis, "_parse_exception_table", lambda code: [])
+    guarded = [(entry.start, entry.end, entry.target) for entry in parse(code)]
+
+    def guard(offset: int) -> Optional[int]:
+        return next((target for start, end, target in guarded if start <= offset < end), None)
+
+    return frozenset(
+        step.offset
+        for step, following in zip(steps, steps[1:])
+        if step.opname.startswith(("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "SETUP_WITH"))
+        and guard(step.offset) == guard(following.offset)
+    )
+
+
+MINUTES = 300.0
+"""Seconds, for thousands of places on a busy machine."""
+
+Attempt = Callable[[Callable[[], Any]], Any]
+"""Calls a function and strikes there; returns what it returned, or raises `Interrupted`."""
+
+
+def interrupted_everywhere(case: unittest.TestCase, play: Callable[[Attempt], None], least: int) -> None:
+    """Call `play` once for each place that there is, of which there are at least so many.
+
+    In a thread of its own: what strikes in an `except` may leave the interpreter believing that its error is still
+    being handled, and the next tests would find it in the context of theirs.
+    """
+    striking = Running(lambda: _strike_everywhere(play))
+    striking.thread.join(MINUTES)
+    case.assertGreater(striking.result(), least)
+
+
+def _strike_everywhere(play: Callable[[Attempt], None]) -> int:
+    place = 1
+    while True:
+        interrupter = Interrupter(place)
+
+        def attempt(call: Callable[[], Any], interrupter: Interrupter = interrupter) -> Any:
+            before = sys.gettrace()
+            sys._getframe().f_trace_opcodes = True  # 3.12 looks for it in `settrace`
+            sys.settrace(interrupter)
+            try:
+                return call()
+            finally:
+                sys.settrace(before)
+
+        try:
+            play(attempt)
+        except (AssertionError, OSError) as error:
+            raise AssertionError(f"place {place}, {interrupter.where}: {error}") from error
+        if not interrupter.has_struck:
+            return place
+        place += 1
+
+
+class InterruptTestCase(unittest.TestCase):
+    def look(self, rig: SocketRig) -> None:
+        """Nobody holds anything, nobody stands in the row, and it is open."""
+        rig.free()
+        self.assertFalse(rig.connection.inbox.has_demand)
+        self.assertIsNone(rig.connection.cause)
+
+    def go_on(self, rig: SocketRig, *, by_itself: bool) -> List[Message]:
+        """Receive what is left: by oneself, or with the engine thread's help."""
+        got: List[Message] = []
+        if not by_itself:
+            self.turn(rig)
+            got += rig.take_all()
+        for _ in range(2):  # the first may have to look at the facts anew
+            try:
+                while True:
+                    got.append(rig.receive_blocking(0.0))
+            except TimeoutError:
+                pass
+        return got
+
+    def turn(self, rig: SocketRig) -> None:
+        """What the engine thread does when it is woken."""
+        rig.connection.wake()
+        rig.engine._turn()
+
+    def end(self, rig: SocketRig) -> None:
+        rig.connection.cancel()
+        rig.engine._finish()
+        rig.peer.close()
+
+
+class ReceiveTests(InterruptTestCase):
+    """Borrowed receives, and those that stand in the row."""
+
+    def everywhere(
+        self,
+        form: str,
+        data: bytes,
+        expected: List[Message],
+        call: Callable[[SocketRig], Message],
+        prepare: Callable[[SocketRig], None] = lambda rig: None,
+    ) -> None:
+        """Strike at a call that should receive the first of the messages in the data."""
+
+        def play(attempt: Attempt) -> None:
+            self.turns += 1
+            rig = SocketRig(self, form)
+            try:
+                rig.say(data)
+                prepare(rig)
+                got: List[Message] = []
+                lost = 0
+                try:
+                    got.append(attempt(lambda: call(rig)))
+                except Interrupted:
+                    lost = 1
+                self.look(rig)
+                got += self.go_on(rig, by_itself=bool(self.turns % 2))
+                self.assertIn(got, [expected, expected[lost:]])
+                self.turn(rig)
+                if rig.connection.outbox.broken is None:  # that is what an interrupted pong comes to
+                    if frame(PING, b"p") in data:
+                        self.assertEqual(rig.hear()[0], (Opcode.PONG, b"p"))
+                    rig.say(frame(TEXT, b"after"))
+                    self.assertEqual(self.go_on(rig, by_itself=True), ["after"])
+                self.look(rig)
+            finally:
+                self.end(rig)
+
+        self.turns = 0
+        interrupted_everywhere(self, play, 5)
+
+    def borrowed(self, form: str, data: bytes, expected: List[Message]) -> None:
+        self.everywhere(form, data, expected, lambda rig: rig.receive_blocking())
+
+    @in_each_form
+    def test_a_message_alone(self, form: str) -> None:
+        """Short and long."""
+        self.borrowed(form, frame(TEXT, b"a"), ["a"])
+        self.borrowed(form, frame(BINARY, b"x" * 1000), [b"x" * 1000])
+
+    @in_each_form
+    def test_many_messages(self, form: str) -> None:
+        """The rest stays, in its order."""
+        self.borrowed(form, frame(TEXT, b"a") + frame(BINARY, b"b") + frame(TEXT, b"c" * 200), ["a", b"b", "c" * 200])
+
+    @in_each_form
+    def test_control_frames_between(self, form: str) -> None:
+        """A ping is answered, if need be by the engine thread."""
+        self.borrowed(form, frame(TEXT, b"a") + frame(PING, b"p") + frame(TEXT, b"b"), ["a", "b"])
+
+    @in_each_form
+    def test_a_fragmented_message(self, form: str) -> None:
+        """It is decoded anew from where it was, not from the middle."""
+        self.borrowed(form, frame(TEXT, b"a", fin=False) + frame(CONTINUATION, b"b") + frame(TEXT, b"c"), ["ab", "c"])
+
+    @in_each_form
+    def test_with_a_timeout(self, form: str) -> None:
+        """The wait with a limit, and all that comes before and after it."""
+        data = frame(TEXT, b"a") + frame(BINARY, b"b")
+        self.everywhere(form, data, ["a", b"b"], lambda rig: rig.receive_blocking(PATIENCE))
+
+    @in_each_form
+    def test_in_the_row(self, form: str) -> None:
+        """The message is there when it queues up."""
+
+        def prepare(rig: SocketRig) -> None:
+            self.turn(rig)
+            self.assertEqual(rig.connection.inbox.unread, 2)
+
+        data = frame(TEXT, b"a") + frame(BINARY, b"b")
+        for left in (None, 0.0):
+            receive = functools.partial(self.in_turn, left=left)
+            self.everywhere(form, data, ["a", b"b"], receive, prepare)
+
+    def in_turn(self, rig: SocketRig, left: Optional[float]) -> Message:
+        return rig.connection.receive_in_turn(None, left, left)
+
+    @in_each_form
+    def test_with_others_in_the_row(self, form: str) -> None:
+        """What a borrower has read for them too comes to each of them, once: they were not interrupted."""
+
+        def play(attempt: Attempt) -> None:
+            rig = SocketRig(self, form)
+            others: List[Completion[Message]] = []
+
+            def come() -> None:
+                tracer = sys.gettrace()
+                sys.settrace(None)
+                if not others:
+                    others.extend((rig.receive(blocking=True), rig.receive()))
+                sys.settrace(tracer)
+
+            rig.before_read = come
+            try:
+                rig.say(frame(TEXT, b"a" * 200), frame(TEXT, b"b"), frame(TEXT, b"c"), frame(TEXT, b"d"))
+                got: List[Message] = []
+                struck = False
+                try:
+                    got.append(attempt(lambda: rig.connection.receive_at_once(None)))
+                except Interrupted:
+                    struck = True
+                come()
+                self.turn(rig)
+                rig.free()
+                waiter = others[0]
+                assert isinstance(waiter, Waiter)
+                self.assertTrue(waiter.wait(0), "it was let through")
+                rig.run_callbacks()
+                self.assertEqual(len(rig.results), 1)
+                got += self.go_on(rig, by_itself=True)
+                everything = [*got, others[0].value, rig.results[0].message]
+                self.assertEqual(len(set(everything)), len(everything))
+                self.assertGreaterEqual(len(everything), 3 if struck else 4)
+            finally:
+                self.end(rig)
+
+        interrupted_everywhere(self, play, 5)
+
+    @in_each_form
+    def test_in_the_row_in_vain(self, form: str) -> None:
+        """Its time is over, or it was interrupted: it does not stand in the way of the next."""
+
+        def play(attempt: Attempt) -> None:
+            rig = SocketRig(self, form)
+            try:
+                with self.assertRaises((TimeoutError, Interrupted)):
+                    attempt(lambda: self.in_turn(rig, 0.0))
+                self.look(rig)
+                rig.say(frame(TEXT, b"a"))
+                self.assertEqual(self.go_on(rig, by_itself=True), ["a"])
+            finally:
+                self.end(rig)
+
+        interrupted_everywhere(self, play, 5)
+
+
+class CloseTests(InterruptTestCase):
+    @in_each_form
+    def test_the_peers_close(self, form: str) -> None:
+        """Rule 161: it is answered, and the connection has ended with its code; nobody waits for it any more."""
+
+        def play(attempt: Attempt) -> None:
+            rig = SocketRig(self, form)
+            try:
+                rig.say(frame(CLOSE, close_body(3000)))
+                try:
+                    attempt(lambda: rig.connection.receive_at_once(None))
+                except Interrupted:
+                    self.turn(rig)
+                    rig.free()
+                self.assertIsNotNone(rig.connection.cause)
+                rig.peer.shutdown(socket.SHUT_WR)
+                rig.engine._finish()
+                self.assertEqual(rig.connection.close_code, 3000)
+                if rig.connection.outbox.broken is None:
+                    self.assertEqual(rig.hear(), [(Opcode.CLOSE, close_body(3000))])
+            finally:
+                rig.peer.close()
+
+        interrupted_everywhere(self, play, 5)
+
+
+class SendTests(InterruptTestCase):
+    """The short way of a send."""
+
+    @in_each_form
+    def test_a_message(self, form: str) -> None:
+        """It leaves once or not at all, never in part, and the next one behind it."""
+        for room in (True, False):
+            self.everywhere(form, room)
+
+    def everywhere(self, form: str, room: bool) -> None:
+        message = b"first" if room else b"f" * 60_000
+
+        def play(attempt: Attempt) -> None:
+            rig = SocketRig(self, form)
+            try:
+                if not room:
+                    rig.stream._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+                try:
+                    attempt(lambda: rig.connection.send_at_once(0x82, message))
+                except Interrupted:
+                    pass
+                self.look(rig)
+                self.assertIsNone(rig.connection.outbox.broken)
+                following = rig.send(b"second")
+                sent: List[Any] = []
+                while (Opcode.BINARY, b"second") not in sent:
+                    self.turn(rig)
+                    sent += rig.hear_some()
+                self.assertTrue(following.completion.done)
+                payloads = [payload for _, payload in sent]
+                self.assertIn(payloads, [[message, b"second"], [b"second"]])
+                self.look(rig)
+            finally:
+                self.end(rig)
+
+        interrupted_everywhere(self, play, 3)

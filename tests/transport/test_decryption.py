@@ -1,0 +1,412 @@
+"""Tests of `wssync.transport.decryption`: `recv_into`, and exceptions from outside; and of `sealing`.
+
+The other end is that of `test_tls_stream`. Interrupts strike after each call in turn, so that none is left out.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+import sys
+import unittest
+from typing import Callable, List, Optional
+from unittest import mock
+
+from tests.interrupts import Interrupt, interrupted_at
+from tests.support import cases, with_cases
+from tests.transport.support import client_context, server_context
+from tests.transport.test_tls_stream import TLS_1_2, MemoryPeer, MemoryTestCase
+from wssync.errors import ConnectionClosed
+from wssync.transport.stream import Direct
+from wssync.transport.tls_stream import TLSStream
+
+RETRIES = 10
+"""More calls than it takes to receive what is there."""
+
+
+class IntoTestCase(MemoryTestCase):
+    """With memory to receive into."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.connect()
+        self.memory = bytearray(300_000)
+
+    def write(self, *texts: bytes) -> None:
+        """Each a record of the server's."""
+        for text in texts:
+            self.peer.server.write(text)
+
+    def into(self, start: int, end: int, *, patient: bool = False) -> Optional[int]:
+        recv_into = self.stream.recv_into
+        assert recv_into is not None
+        with memoryview(self.memory)[start:end] as memory:
+            return recv_into(memory, patient)
+
+    def receive(self, size: int, end: Optional[int] = None) -> bytes:
+        """So many bytes, however often that takes."""
+        count = 0
+        while count < size:
+            count += self.into(count, end or size) or 0
+        return bytes(self.memory[:count])
+
+    def forged(self) -> bytes:
+        self.write(b"evil")
+        evil = bytearray(self.peer.cipher())
+        evil[-1] ^= 1
+        return bytes(evil)
+
+
+@with_cases
+class ReceivingIntoTests(IntoTestCase):
+    """`recv_into`: the same bytes as from `recv`, in the place where they belong."""
+
+    def test_text_arrives(self) -> None:
+        """What the server writes is there, and nothing behind it is touched."""
+        self.write(b"hello")
+        self.assertEqual(self.into(0, 100), 5)
+        self.assertEqual(self.memory[:6], b"hello\0")
+        self.assertFalse(self.stream.pending)
+        self.assertIsNone(self.into(0, 100))
+
+    def test_a_long_message(self) -> None:
+        """Many full records, each behind the last, in few calls; the memory is free again."""
+        text = random.Random(20).randbytes(len(self.memory))
+        self.write(*(text[start : start + 16384] for start in range(0, len(text), 16384)))
+        self.assertTrue(self.receive(len(text)) == text)
+        self.memory.clear()  # BufferError, if anybody held it
+
+    def test_short_records_leave_no_holes(self) -> None:
+        """Where the next record begins depends on how long the last one was."""
+        numbers = random.Random(21)
+        texts = [numbers.randbytes(numbers.choice((1, 10, 100, 16384))) for _ in range(60)]
+        self.write(*texts)
+        text = b"".join(texts)
+        self.assertTrue(self.receive(len(text)) == text)
+        self.assertFalse(self.stream.pending)
+
+    def test_the_memory_is_a_limit(self) -> None:
+        """What does not fit, across records and within one, is pending, and needs no network."""
+        self.write(b"abcdef", b"ghij")
+        self.assertEqual([self.into(0, 4), self.into(4, 8), self.into(8, 12)], [4, 4, 2])
+        self.assertEqual(self.memory[:12], b"abcdefghij\0\0")
+        self.assertFalse(self.stream.pending)
+
+    def test_recv_goes_on_behind_it(self) -> None:
+        """The two ways may take turns, also within a record."""
+        self.write(b"abcdef", b"ghij")
+        self.assertEqual(self.into(0, 2), 2)
+        self.assertEqual(self.stream.recv(3), b"cde")
+        self.assertEqual(self.into(2, 12), 5)
+        self.assertEqual(self.memory[:7], b"abfghij")
+
+    def test_text_that_is_decrypted_already_comes_first(self) -> None:
+        """What `shutdown_write` found is copied into the memory, and not more than there is room for."""
+        self.write(b"abcdef", b"ghij")
+        self.assertEqual(self.stream.recv(1), b"a")
+        self.stream.shutdown_write()
+        self.assertEqual([self.into(0, 3), self.into(3, 9), self.into(5, 15)], [3, 2, 4])
+        self.assertEqual(self.memory[:10], b"bcdefghij\0")
+
+    def test_patience_is_the_lower_streams(self) -> None:
+        """When asked to be patient it waits as the stream below does."""
+        self.write(b"abc")
+        cipher = self.peer.cipher()
+        patient = mock.Mock(return_value=cipher)
+        with mock.patch.object(self.stream, "_fetches", (self.peer.recv, patient)):
+            self.assertEqual(self.into(0, 10, patient=True), 3)
+        patient.assert_called_once()
+
+    def test_a_patient_recv_is_the_lower_streams(self) -> None:
+        """Where the stream below has none there is none; else it is as `recv` is, to the end."""
+        self.assertIsNone(self.stream.patient_recv)
+        self.write(b"abc")
+        fetch = mock.Mock(side_effect=[self.peer.cipher(), b""])
+        with mock.patch.object(self.stream, "_patient", fetch):
+            patient_recv = self.stream.patient_recv
+            assert patient_recv is not None
+            self.assertEqual([patient_recv(100) for _ in range(3)], [b"abc", b"", b""])
+
+    def test_text_that_another_thread_finds_meanwhile(self) -> None:
+        """It comes before the end that `shutdown_write` found behind it: for now there is nothing."""
+
+        def find(limit: int, fetch: object) -> bool:
+            self.stream._decrypted.append(b"abc")
+            self.stream._ended = True
+            return False
+
+        with mock.patch.object(self.stream, "_prepare", find):
+            self.assertIsNone(self.stream.recv(100))
+        self.assertEqual([self.stream.recv(100), self.stream.recv(100)], [b"abc", b""])
+
+    def test_half_a_record_is_nothing(self) -> None:
+        """Until its last byte has come."""
+        self.write(bytes(10_000))
+        cipher = self.peer.cipher()
+        self.peer.queue = [cipher[:5000], cipher[5000:]]
+        self.assertIsNone(self.into(0, 20_000))
+        self.assertFalse(self.stream.pending)
+        self.assertEqual(self.into(0, 20_000), 10_000)
+
+    @cases(with_a_close_notify=(True,), without_one=(False,))
+    def test_the_end(self, notify: bool) -> None:
+        """Rule 177: it is 0, behind the text, and asked again."""
+        self.write(b"last")
+        if notify:
+            with self.assertRaises(ssl.SSLWantReadError):
+                self.peer.server.unwrap()
+        else:
+            self.peer.queue = [self.peer.cipher(), b""]
+        self.assertEqual([self.into(0, 100) for _ in range(3)], [4, 0, 0])
+        self.assertEqual(self.stream.recv(100), b"")
+
+    def test_a_forged_record_breaks_the_connection_behind_the_good_ones(self) -> None:
+        """What came before it is given first."""
+        self.write(b"good")
+        self.peer.queue = [self.peer.cipher() + self.forged()]
+        self.assertEqual(self.into(0, 100), 4)
+        for _ in range(2):
+            with self.assertRaises(ConnectionClosed) as caught:
+                self.into(4, 100)
+            self.assertIsInstance(caught.exception.__cause__, ssl.SSLError)
+
+
+class ReceivingIntoWithTLS12Tests(ReceivingIntoTests):
+    """The same over TLS 1.2."""
+
+    version = TLS_1_2
+
+
+class ReadInterruptTests(IntoTestCase):
+    """Exceptions from outside in a thread that reads, after each call in turn."""
+
+    def assertNothingLost(self, texts: List[bytes], read: Callable[[], object], received: Callable[[], bytes]) -> int:
+        """However often `read` is hit, all the texts come; how many places there were to hit it."""
+        number = 0
+        while True:
+            self.memory = bytearray(len(b"".join(texts)) + 1)
+            self.write(*texts)
+            hit = interrupted_at(number, read)
+            self.assertTrue(received() == b"".join(texts), f"after call {number}")
+            self.assertIsNone(self.stream.recv(1), f"after call {number}")
+            self.assertFalse(self.stream.pending)
+            if not hit:
+                return number
+            number += 1
+
+    def assertNothingReadIsLost(self, texts: List[bytes]) -> None:
+        chunks: List[Optional[bytes]] = []
+        total = len(b"".join(texts))
+
+        def read() -> None:
+            chunks.clear()
+            chunks.extend(map(self.stream.recv, (total,)))
+
+        def received() -> bytes:
+            for _ in range(RETRIES):
+                chunks.append(self.stream.recv(total))
+            return b"".join(filter(None, chunks))
+
+        self.assertGreater(self.assertNothingLost(texts, read, received), 5)
+
+    def test_one_record(self) -> None:
+        """The short way."""
+        self.assertNothingReadIsLost([b"hello"])
+
+    def test_more_than_one(self) -> None:
+        """Several records, one of them long."""
+        self.assertNothingReadIsLost([b"hello", bytes(range(256)) * 40, b"again"])
+
+    def test_into_memory(self) -> None:
+        """How much of the memory is filled is on record: asked again, it tells."""
+        texts = [b"hello", bytes(range(256)) * 64, bytes(range(256)) * 64, b"x", b"again"]
+        total = len(b"".join(texts))
+        filled: List[Optional[int]] = []
+
+        def read() -> None:
+            filled.clear()
+            with memoryview(self.memory) as memory:
+                filled.extend(map(self.stream._read_into, (memory,), (False,)))
+
+        def received() -> bytes:
+            for _ in range(RETRIES):
+                filled.append(self.into(sum(filter(None, filled)), total + 1))
+            return bytes(self.memory[: sum(filter(None, filled))])
+
+        self.assertGreater(self.assertNothingLost(texts, read, received), 5)
+
+    def test_a_copy_into_memory(self) -> None:
+        """Text that was decrypted already is there until the call has returned."""
+        number = 0
+        while True:
+            self.stream._decrypted.append(b"abcdef")
+            filled: List[Optional[int]] = []
+
+            def read(filled: List[Optional[int]] = filled) -> None:
+                with memoryview(self.memory)[:4] as memory:
+                    filled.extend(map(self.stream._read_into, (memory,), (False,)))
+
+            hit = interrupted_at(number, read)
+            if not filled:
+                filled.append(self.into(0, 4))
+            self.assertEqual((filled, self.memory[:4], self.stream.recv(9)), ([4], b"abcd", b"ef"))
+            if not hit:
+                break
+            number += 1
+        self.assertGreater(number, 2)
+
+    def test_recv_in_the_place_of_it_is_refused(self) -> None:
+        """What is in memory that nobody asked for again cannot be given in order: the connection counts as lost."""
+        self.write(b"hello")
+        self.stream._filled.append(3)
+        self.assertTrue(self.stream.pending)
+        with self.assertRaises(ConnectionClosed) as caught:
+            self.stream.recv(10)
+        self.assertIsInstance(caught.exception.__cause__, InterruptedError)
+
+    def test_within_the_decryption_of_several_records(self) -> None:
+        """Those that are stored are given, then the connection counts as lost."""
+        self.write(b"one", b"two", b"three")
+        self.assertEqual(self.stream.recv(1), b"o")
+        with mock.patch.object(self.stream, "_raw") as broken:
+            broken.read.side_effect = [b"two", Interrupt]
+            with self.assertRaises(Interrupt):
+                self.stream.recv(65536)
+        self.assertEqual(self.stream.recv(65536), b"netwo")
+        with self.assertRaises(ConnectionClosed) as caught:
+            self.stream.recv(65536)
+        self.assertIsInstance(caught.exception.__cause__, InterruptedError)
+
+    def test_who_keeps_the_exception_keeps_no_hold_of_the_memory(self) -> None:
+        """Its traceback must not forbid to make the memory longer."""
+        self.write(b"one", b"two")
+        self.assertEqual(self.into(0, 1), 1)
+
+        class Broken:
+            """It decrypts one record."""
+
+            def __init__(self) -> None:
+                self.counts = [2]
+
+            def read(self, size: int, memory: memoryview) -> int:
+                if not self.counts:
+                    raise Interrupt
+                return self.counts.pop()
+
+        self.stream._raw = Broken()
+        with self.assertRaises(Interrupt) as caught:
+            self.into(1, 100_000)
+        self.memory.extend(b"more")
+        self.assertIsNotNone(caught.exception)
+
+
+class RawTests(MemoryTestCase):
+    """The part of an `ssl.SSLObject` that does the work."""
+
+    @unittest.skipUnless(sys.implementation.name == "cpython", "what is behind the object is CPython's affair")
+    def test_it_is_called_without_a_detour(self) -> None:
+        """There is no Python code between decrypting a record and storing it."""
+        self.assertFalse(hasattr(self.stream._raw.read, "__code__"))
+
+    def test_the_object_itself_does_too(self) -> None:
+        """Where there is no such part."""
+
+        class Whole(ssl.SSLObject):
+            """One whose parts are out of sight."""
+
+        context = client_context()
+        context.sslobject_class = Whole
+        peer = MemoryPeer(server_context())
+        with mock.patch("wssync.transport.decryption.getattr", lambda it, name, default: default, create=True):
+            stream = TLSStream(peer, context, "localhost")
+        self.assertIsInstance(stream._raw, Whole)
+        stream.handshake(self.attempt())
+        peer.step()
+        self.assertIsNone(stream.recv(100), "there is something besides the tickets")
+        peer.server.write(b"hello")
+        self.assertEqual(stream.recv(100), b"hello")
+        self.assertEqual(stream.send(b"hello"), 5)
+        self.assertEqual(peer.read(), b"hello")
+
+
+class SocketPeer(MemoryPeer):
+    """One that pretends to have a socket behind it, and nothing else."""
+
+    @property
+    def direct(self) -> Direct:
+        return Direct(-1, lambda data, flags: self.send(data), 0, lambda memory, count, flags: 0, 0)
+
+
+class SealingTests(MemoryTestCase):
+    """`sealing`: the steps of a send."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.peer = SocketPeer(server_context(version=self.version))
+        self.stream = TLSStream(self.peer, client_context(), "localhost")
+        self.connect()
+        sealing = self.stream.sealing
+        assert sealing is not None
+        self.sealing = sealing
+
+    def test_there_is_none_without_a_socket(self) -> None:
+        """Behind TLS through a proxy's TLS is more than that."""
+        self.assertIsNone(TLSStream(MemoryPeer(server_context()), client_context(), "localhost").sealing)
+
+    def test_the_steps_are_a_send(self) -> None:
+        """What is sealed is for the socket; the stream has nothing left."""
+        sealed = self.sealing.seal(b"hello")
+        assert sealed is not None
+        self.assertFalse(self.stream.has_output)
+        self.assertEqual(self.peer.read(), b"")
+        self.assertEqual(self.sealing.send(sealed, self.sealing.send_flags), len(sealed))
+        self.assertEqual(self.peer.read(), b"hello")
+
+    def test_what_the_kernel_did_not_take_goes_first(self) -> None:
+        """It is kept, and nothing else is sealed before it has gone."""
+        sealed = self.sealing.seal(b"hello")
+        assert sealed is not None
+        self.sealing.send(sealed[:7], 0)
+        self.sealing.keep(sealed[7:])
+        self.assertTrue(self.stream.has_output)
+        self.assertIsNone(self.sealing.seal(b"more"))
+        self.assertEqual(self.stream.send(b", you"), 5)
+        self.assertEqual(self.peer.read(), b"hello, you")
+
+    def test_what_a_reader_produced_goes_before(self) -> None:
+        """The answer to a key update must not come behind what is sealed after it."""
+        with self.stream._lock:
+            self.stream._object.write(b"answer, ")
+        sealed = self.sealing.seal(b"hello")
+        assert sealed is not None
+        self.sealing.send(sealed, 0)
+        self.assertFalse(self.stream.has_output)
+        self.assertEqual(self.peer.read(), b"answer, hello")
+
+    def test_what_is_longer_than_a_record_is_not_sealed(self) -> None:
+        """It takes several steps."""
+        self.assertIsNotNone(self.sealing.seal(bytes(16384)))
+        self.assertIsNone(self.sealing.seal(bytes(16385)))
+
+    def test_nothing_is_sealed_while_tls_must_read(self) -> None:
+        """Before the handshake is done, for example."""
+        stream = TLSStream(SocketPeer(server_context()), client_context(), "localhost")
+        assert stream.sealing is not None
+        self.assertIsNone(stream.sealing.seal(b"too early"))
+
+    def test_no_data_after_the_end(self) -> None:
+        """The same ConnectionClosed as from `send`."""
+        self.stream.shutdown_write()
+        with self.assertRaises(ConnectionClosed) as caught:
+            self.sealing.seal(b"x")
+        self.assertIsInstance(caught.exception.__cause__, ssl.SSLError)
+
+
+class SealingWithTLS12Tests(SealingTests):
+    """The same over TLS 1.2."""
+
+    version = TLS_1_2
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,68 @@
+"""Messages that were handed to the executor and whose handlers have not returned: they count as unread.
+
+Else a flood would only move: from a buffer that has a limit to an executor that has none. Every method needs the
+connection's mutex.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections import deque
+from itertools import repeat
+from typing import Callable, Deque, List, Optional
+
+from ..strand import Series
+from .completions import Message, Result
+
+__all__ = ["Handed"]
+
+_as_result = functools.partial(tuple.__new__, Result)
+"""What `Result` does with a pair, without a call of Python's for each message."""
+
+
+class Handed:
+    """The messages on the executor: of single receives, and of `receive_each`."""
+
+    def __init__(self) -> None:
+        self._sizes: Optional[Deque[int]] = None  # most connections have no handlers, and a deque is heavy, empty too
+        self._bytes = 0
+        self._series: List[Series] = []
+
+    def hand(self, message: Message) -> None:
+        """One goes to the handler of a receive."""
+        size = sys.getsizeof(message)
+        if self._sizes is None:
+            self._sizes = deque()
+        self._sizes.append(size)
+        self._bytes += size
+
+    def returned(self) -> None:
+        """A handler has returned: the one whose message was handed out first, as they never overlap.
+
+        Its size is the one from then: a `str` may have grown meanwhile, by a UTF-8 form that it keeps.
+        """
+        assert self._sizes is not None, "none was handed out"
+        self._bytes -= self._sizes.popleft()
+
+    def hand_series(
+        self, messages: Deque[Message], handler: Callable[[Result], object], low: int, ran_low: Callable[[], None]
+    ) -> Series:
+        """All of these go to one handler, one after the other. They count themselves."""
+        series = Series(handler, deque(map(_as_result, zip(messages, repeat(None)))), low, ran_low)
+        self._series.append(series)
+        return series
+
+    def __len__(self) -> int:
+        series = self._series
+        while series and not series[0].values:
+            series.pop(0)
+        return len(self._sizes or ()) + sum(len(one.values) for one in series)
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that they take; for few of them."""
+        waiting: List[Result] = []
+        for series in self._series:
+            waiting.extend(tuple(series.values))  # a copy, made in one call: the executor takes them without the mutex
+        return self._bytes + sum(sys.getsizeof(result.message) for result in waiting)

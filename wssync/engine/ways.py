@@ -1,0 +1,224 @@
+"""How a short message is written at once, by the holder of the write role: four ways, each quicker than the last.
+
+| way        | what it does                                  | where it goes                                         |
+| ---------- | --------------------------------------------- | ----------------------------------------------------- |
+| `Staged`   | encodes, and sends through the stream         | everywhere: compression, recorded conversations       |
+| `Sealed`   | encodes, encrypts, and makes the system call  | uncompressed in TLS on a plain socket                 |
+| `Direct`   | encodes, and makes the system call itself     | uncompressed on a plain socket                        |
+| `Compiled` | does both in one call of the accelerator      | the same, where there is one                          |
+
+An interrupt (Ctrl-C, in a thread that sends) may come after any call. So what the kernel took is on record before
+Python can raise anything, and stays there until nothing more can be lost.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, List, Optional, Protocol, Tuple
+
+from ..errors import ConnectionClosed
+from ..protocol.encoder import Encoder
+from ..protocol.speed import encode_frame
+from ..transport.stream import Stream
+from .accelerated import send_frame
+
+if TYPE_CHECKING:
+    from ..transport import stream as streams
+    from .accelerated import SendFrame
+
+__all__ = ["Rest", "Way", "choose"]
+
+Rest = Tuple[int, bytes]
+"""How many bytes of a frame the kernel took, and the frame."""
+
+
+class Way(Protocol):
+    """A way to write; used by the holder of the write role alone."""
+
+    def send(self, first: int, payload: bytes) -> bool:
+        """Write a message, `first` the first byte of its frame; whether all of it was handed to the kernel.
+
+        If not, and after an interrupt, `rest` tells what is left, and `forget` must follow. `ConnectionClosed` or
+        `OSError` when the connection is broken.
+        """
+
+    def rest(self) -> Optional[Rest]:
+        """The frame that has begun to leave, or has to; `None` if there is none. `ConnectionClosed` if that cannot be
+        known, so that the peer could make no sense of what follows.
+        """
+
+    def forget(self) -> None:
+        """The rest is in somebody else's care."""
+
+
+class _Recording:
+    """A frame, and behind it how many bytes of it the kernel took, as soon as each is known."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._record: List[Any] = []
+
+    def rest(self) -> Optional[Rest]:
+        """See `Way.rest`."""
+        if len(self._record) < 2:
+            return None
+        frame, accepted = self._record
+        return accepted, frame
+
+    def forget(self) -> None:
+        """See `Way.forget`."""
+        self._record.clear()
+
+
+class Staged(_Recording):
+    """Through the encoder and the stream."""
+
+    def __init__(self, encoder: Encoder, stream: Stream) -> None:
+        super().__init__(encoder)
+        self._stream = stream
+        self._is_sending = False
+
+    def send(self, first: int, payload: bytes) -> bool:
+        """See `Way.send`."""
+        self._is_sending = True
+        frame = self._encoder.whole(first, payload)
+        self._record.append(frame)
+        return self._send_staged(frame)
+
+    def _send_staged(self, frame: bytes) -> bool:
+        record, stream = self._record, self._stream
+        record.extend(map(stream.send, (frame,)))
+        if record[1] != len(frame) or not stream.flush():
+            return False
+        record.clear()
+        self._is_sending = False
+        return True
+
+    def rest(self) -> Optional[Rest]:
+        """See `Way.rest`. Asked the same again, a stream that remembers tells what it took."""
+        if self._is_sending and not self._record and self._encoder.compresses:
+            raise ConnectionClosed("sending was interrupted")  # within the compressor, which the peer's must follow
+        if len(self._record) == 1:
+            if not (self._stream.remembers or self._stream.is_exact):
+                raise ConnectionClosed("sending was interrupted")
+            return 0, self._record[0]
+        return super().rest()
+
+    def forget(self) -> None:
+        """See `Way.forget`."""
+        super().forget()
+        self._is_sending = False
+
+
+class Sealed(Staged):
+    """Through the encoder, the one step of TLS, and the socket. What is longer than that step takes is staged."""
+
+    def __init__(self, encoder: Encoder, stream: Stream, sealing: streams.Sealing) -> None:
+        super().__init__(encoder, stream)
+        self._seal = sealing.seal
+        self._send = sealing.send
+        self._flags = (sealing.send_flags,)
+        self._keep = sealing.keep
+        self._frame: Optional[bytes] = None
+        self._sealed: Optional[bytes] = None
+        self._sent: List[int] = []
+
+    def send(self, first: int, payload: bytes) -> bool:
+        """See `Way.send`."""
+        encoder, sent = self._encoder, self._sent
+        keys = encoder.keys
+        self._frame = frame = encode_frame(first, payload, keys.pop() if keys else encoder.fresh_key())
+        self._sealed = sealed = self._seal(frame)
+        if sealed is None:
+            self._frame = None
+            self._record.append(frame)
+            return self._send_staged(frame)
+        try:
+            sent.extend(map(self._send, (sealed,), self._flags))
+        except BlockingIOError:
+            sent[:] = (0,)
+        if sent[0] != len(sealed):
+            return False
+        self._frame = self._sealed = None
+        del sent[:]  # no call from the line before to here
+        return True
+
+    def rest(self) -> Optional[Rest]:
+        """See `Way.rest`. The stream has taken all of a frame that was sealed, and keeps what the kernel did not."""
+        frame, sealed = self._frame, self._sealed
+        if frame is None:
+            return super().rest()
+        if sealed is None:
+            raise ConnectionClosed("sending was interrupted")  # within TLS, where every record counts
+        self._keep(sealed[sum(self._sent) :])
+        return len(frame), frame
+
+    def forget(self) -> None:
+        """See `Way.forget`."""
+        super().forget()
+        self._frame = self._sealed = None
+        del self._sent[:]
+
+
+class Direct(_Recording):
+    """Through the encoder and the socket."""
+
+    def __init__(self, encoder: Encoder, direct: streams.Direct) -> None:
+        super().__init__(encoder)
+        self._send = direct.send
+        self._flags = (direct.send_flags,)
+
+    def send(self, first: int, payload: bytes) -> bool:
+        """See `Way.send`."""
+        encoder, record = self._encoder, self._record
+        keys = encoder.keys
+        frame = encode_frame(first, payload, keys.pop() if keys else encoder.fresh_key())
+        record.append(frame)
+        try:
+            record.extend(map(self._send, (frame,), self._flags))
+        except BlockingIOError:
+            record.append(0)
+        if record[1] != len(frame):
+            return False
+        record.clear()
+        return True
+
+
+class Compiled:
+    """Both in one call."""
+
+    def __init__(self, encoder: Encoder, direct: streams.Direct, send: SendFrame) -> None:
+        self._encoder = encoder
+        self._send = send
+        self._descriptor = direct.descriptor
+        self._flags = direct.send_flags
+        self._rest: List[Rest] = []
+
+    def send(self, first: int, payload: bytes) -> bool:
+        """See `Way.send`."""
+        encoder = self._encoder
+        keys = encoder.keys
+        key = keys.pop() if keys else encoder.fresh_key()
+        try:
+            self._send(self._descriptor, self._flags, first, payload, key, self._rest)
+        except MemoryError as error:  # perhaps for the record of what the kernel took
+            raise ConnectionClosed("memory ran out in the middle of a message") from error
+        return not self._rest
+
+    def rest(self) -> Optional[Rest]:
+        """See `Way.rest`."""
+        return self._rest[0] if self._rest else None
+
+    def forget(self) -> None:
+        """See `Way.forget`."""
+        self._rest.clear()
+
+
+def choose(encoder: Encoder, stream: Stream, send: Optional[SendFrame] = send_frame) -> Way:
+    """The quickest way there is for this connection."""
+    direct = stream.direct
+    if encoder.compresses:
+        return Staged(encoder, stream)
+    if direct is None:
+        sealing = stream.sealing
+        return Staged(encoder, stream) if sealing is None else Sealed(encoder, stream, sealing)
+    return Direct(encoder, direct) if send is None else Compiled(encoder, direct, send)
