@@ -14,10 +14,6 @@ from tests.support import cases, with_cases
 __all__ = ["PlantedErrorCases", "SanitizedCases"]
 
 PLANTED = {
-    "a payload longer than the data": (
-        "if (length > (uint64_t)(end - start) || (Py_ssize_t)length > limit) {",
-        "if (length > (uint64_t)(end - start) + 8 || (Py_ssize_t)length > limit) {",
-    ),
     "half a length of 16 bits": ("if (left < 2) {", "if (left < 0) {"),
     "half a length of 64 bits": ("|| left < 8) {", "|| left < 3) {"),
     "one byte too many to mask": ("case 3:", "case 3: to[3] = from[3];"),
@@ -54,6 +50,16 @@ PLANTED = {
 }
 """What is wrong -> (a line of the C code, the same made wrong)."""
 
+PLANTED_WITHIN = {
+    "a payload longer than the data": (
+        "if (length > (uint64_t)(end - start) || (Py_ssize_t)length > limit) {",
+        "if (length > (uint64_t)(end - start) + 8 || (Py_ssize_t)length > limit) {",
+    ),
+}
+"""The same for what may stay within memory that is there: a `bytes` has a zero behind it, a buffer to receive into has
+room. Then it is the comparison with the pure form that notices.
+"""
+
 
 class SanitizerCase(unittest.TestCase):
     seconds = 30.0
@@ -84,6 +90,14 @@ class PlantedErrorCases(SanitizerCase):
     @cases(PLANTED)
     def test_caught(self, right: str, wrong: str) -> None:
         """An error in the C code stops the fuzzing: the sanitizers see it."""
+        self._assert_stopped(right, wrong, build.RUNS_INTO)
+
+    @cases(PLANTED_WITHIN)
+    def test_noticed(self, right: str, wrong: str) -> None:
+        """So does one that the sanitizers need not see: what it gives is not what the pure form gives."""
+        self._assert_stopped(right, wrong, f"{build.RUNS_INTO}|AssertionError")
+
+    def _assert_stopped(self, right: str, wrong: str, by: str) -> None:
         text = build.SOURCE.read_text(encoding="utf-8")
         self.assertEqual(text.count(right), 1, "the C code has no such line any more")
         source = self.folder / "_speedups.c"
@@ -91,7 +105,7 @@ class PlantedErrorCases(SanitizerCase):
         extension = build.build(source, self.folder)
         done = build.start(extension, "--fuzz-only", "--seconds", "30", "--seed", "0", seconds=300)
         self.assertNotEqual(done.returncode, 0)
-        self.assertTrue(re.search(build.RUNS_INTO, done.stdout), done.stdout[-1500:])
+        self.assertTrue(re.search(by, done.stdout), done.stdout[-1500:])
 
 
 def new_seed() -> int:
