@@ -42,7 +42,7 @@ class RunTests(unittest.TestCase):
         for title in ("callback, QueueExecutor, p99", "compressed send 1 KiB: on the wire"):
             with self.subTest(title):
                 self.assertRegex(report, rf"\| {title} \| \w+ \| - \| [\d.,]+ \|\n")
-        self.assertRegex(report, r"(held|missed): \S+ . 1.6 x raw")
+        self.assertRegex(report, r"(held: \S+ <=|missed: \S+ >) 1.6 x raw")
 
     def test_without_a_compiler(self) -> None:
         """What needs the server is left out, with the reason in a line; what does not is measured."""
