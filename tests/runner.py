@@ -20,9 +20,10 @@ import platform
 import sys
 import unittest
 from pathlib import Path
+from types import ModuleType
 from typing import Any, List, NamedTuple, Optional, Set
 
-__all__ = ["COUNTS_VARIABLE", "Counts", "Options", "load", "report", "run", "watch"]
+__all__ = ["COUNTS_VARIABLE", "Counts", "Options", "load", "pick", "report", "run", "watch"]
 
 COUNTS_VARIABLE = "WSSYNC_TEST_COUNTS"
 
@@ -118,6 +119,18 @@ def load(names: List[str], patterns: Optional[List[str]], folder: Path) -> unitt
         if not (module.parent / "__init__.py").exists():
             raise ValueError(f"{module.parent} has tests but no __init__.py")
     return loader.discover(str(folder), top_level_dir=str(folder.parent))
+
+
+def pick(module: ModuleType, names: List[str]) -> unittest.TestSuite:
+    """The tests of the cases in `__all__` of a module whose `Case.test` contains one of the names (none: all)."""
+    loader = unittest.TestLoader()
+    suite = unittest.TestSuite()
+    for kind in module.__all__:
+        case = getattr(module, kind)
+        for method in loader.getTestCaseNames(case):
+            if not names or any(name in f"{kind}.{method}" for name in names):
+                suite.addTest(case(method))
+    return suite
 
 
 def run(suite: unittest.TestSuite, options: Optional[argparse.Namespace] = None) -> Result:

@@ -9,10 +9,11 @@ import tempfile
 import unittest
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import List
 from unittest import mock
 
-from tests.runner import COUNTS_VARIABLE, Counts, Options, Result, load, report
+from tests.runner import COUNTS_VARIABLE, Counts, Options, Result, load, pick, report
 
 
 class Fixture:
@@ -127,6 +128,15 @@ class SelectionTests(unittest.TestCase):
         """-k keeps the tests whose name has the words in it."""
         options = Options("tests", "").parse_args(["-k", "closing_line", __name__])
         self.assertEqual(load(options.names, options.patterns, Path()).countTestCases(), 1)
+
+    def test_parts_of_names_choose_cases(self) -> None:
+        """A name picks each test that has it in its own name or in its case's; without names it is all of them."""
+        module = ModuleType("cases")
+        vars(module).update(__all__=["Mixed"], Mixed=Fixture.Mixed, Other=SelectionTests)
+        picked = {test.rpartition(".")[2] for test in _identifiers(pick(module, ["good", "d.test_error"]))}
+        self.assertEqual(picked, {"test_good", "test_error"})
+        everything = unittest.TestLoader().getTestCaseNames(Fixture.Mixed)
+        self.assertEqual(pick(module, []).countTestCases(), len(everything))
 
     def test_the_whole_suite_reaches_every_folder(self) -> None:
         """Without names, tests of the packages below are found too."""

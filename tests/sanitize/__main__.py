@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-import unittest
 from typing import List, Optional
 
-from tests.runner import report, run, watch
+from tests.runner import pick, report, run, watch
 from tests.sanitize import cases
 
 
@@ -25,21 +24,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     cases.SanitizerCase.seconds = options.seconds
     cases.SanitizerCase.seed = cases.new_seed() if options.seed is None else options.seed
     print(f"the fuzzing has --seed {cases.SanitizerCase.seed}", flush=True)
-    counts = run(_suite(options.names), argparse.Namespace(verbose=True, quiet=False, failfast=False, buffer=False))
+    counts = run(
+        pick(cases, options.names), argparse.Namespace(verbose=True, quiet=False, failfast=False, buffer=False)
+    )
     total = counts.counts()
     status = report("sanitize", total)
     return 0 if total.skipped and not total.failed else status
-
-
-def _suite(names: List[str]) -> unittest.TestSuite:
-    loader = unittest.TestLoader()
-    suite = unittest.TestSuite()
-    for kind in cases.__all__:
-        case = getattr(cases, kind)
-        for method in loader.getTestCaseNames(case):
-            if not names or any(name in f"{kind}.{method}" for name in names):
-                suite.addTest(case(method))
-    return suite
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import unittest
 from typing import List, Optional
 
-from tests.runner import report, run, watch
+from tests.runner import pick, report, run, watch
 from tests.stress import cases
 
 TIME_FOR_SCHEDULES = 400.0
@@ -26,18 +25,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     cases.ScheduleCases.schedules = options.schedules
     cases.ScheduleCases.seed = options.seed
     cases.ScheduleCases.until = time.monotonic() + TIME_FOR_SCHEDULES
-    return report("stress", run(_suite(options.names)).counts())
-
-
-def _suite(names: List[str]) -> unittest.TestSuite:
-    loader = unittest.TestLoader()
-    suite = unittest.TestSuite()
-    for kind in cases.__all__:
-        case = getattr(cases, kind)
-        for method in loader.getTestCaseNames(case):
-            if not names or any(name in f"{kind}.{method}" for name in names):
-                suite.addTest(case(method))
-    return suite
+    return report("stress", run(pick(cases, options.names)).counts())
 
 
 if __name__ == "__main__":
