@@ -7,6 +7,7 @@ handler, and is not in the way of a tracer that measures coverage.
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import FrameType
 from typing import Callable, List
@@ -23,7 +24,9 @@ class Interrupt(BaseException):
 def interrupted_at(number: int, call: Callable[[], object]) -> bool:
     """Run `call`, and raise in it once the package has made `number` calls more; whether it made so many.
 
-    Calls from within C code do not count: no signal is looked for there.
+    Calls from within C code do not count: no signal is looked for there. Nor does what a finalizer calls whose object
+    was lost in a cycle long before: nothing is collected meanwhile, for what strikes there goes no further, and `call`
+    would not have been struck at all.
     """
     left = [number]
     in_c: List[FrameType] = []
@@ -45,13 +48,17 @@ def interrupted_at(number: int, call: Callable[[], object]) -> bool:
             if left[0] < 0:
                 raise Interrupt
 
+    collects = gc.isenabled()
     try:
-        sys.unraisablehook = lambda unraisable: None  # what strikes within a finalizer goes no further
+        gc.disable()
+        sys.unraisablehook = lambda unraisable: None  # of an object that `call` itself lets go of
         Running(lambda: _under(profile, call)).result()
     except Interrupt:
         pass
     finally:
         sys.unraisablehook = sys.__unraisablehook__
+        if collects:
+            gc.enable()
     return left[0] < 0
 
 
