@@ -347,10 +347,10 @@ class SeriesTests(StandingTestCase):
     def test_each_value_in_order(self) -> None:
         """Promise 5: one after the other, between what was put before and what was put after."""
         self.strand.put(self.box, "before")
-        self.strand.put_series(self.series(1, 2, 3))
+        self.strand.put_entry(self.series(1, 2, 3))
         self.strand.put(self.box, "after")
-        self.strand.put_series(self.series())
-        self.strand.put_series(self.series(4))
+        self.strand.put_entry(self.series())
+        self.strand.put_entry(self.series(4))
         self.assertEqual(self.executor.runners, [])
         self.strand.kick()
         self.assertEqual(self.executor.run(), 1)
@@ -381,7 +381,7 @@ class SeriesTests(StandingTestCase):
             if value != 2:
                 raise ZeroDivisionError
 
-        self.strand.put_series(self.series(1, 2, 3, fn=fail))
+        self.strand.put_entry(self.series(1, 2, 3, fn=fail))
         self.strand.kick()
         with self.assertLogs("wssync", "ERROR") as logs:
             self.executor.run()
@@ -397,7 +397,7 @@ class SeriesTests(StandingTestCase):
             if value in (1, 3):
                 raise SystemExit
 
-        self.strand.put_series(self.series(1, 2, 3, fn=leave))
+        self.strand.put_entry(self.series(1, 2, 3, fn=leave))
         self.strand.put(self.box, "after")
         self.strand.kick()
         for _ in range(2):
@@ -410,8 +410,8 @@ class SeriesTests(StandingTestCase):
     def test_a_flood_gives_the_executor_back(self) -> None:
         """After 256 callbacks of series and others together; in order, and no value twice."""
         self.strand.put(self.box, -1)
-        self.strand.put_series(self.series(*range(300)))
-        self.strand.put_series(self.series(*range(300, 600)))
+        self.strand.put_entry(self.series(*range(300)))
+        self.strand.put_entry(self.series(*range(300, 600)))
         self.strand.put(self.box, 600)
         self.strand.kick()
         counts = []
@@ -423,14 +423,14 @@ class SeriesTests(StandingTestCase):
 
     def test_a_batch_that_ends_with_a_series(self) -> None:
         """Nothing is left, so nothing more is submitted."""
-        self.strand.put_series(self.series(*range(256)))
+        self.strand.put_entry(self.series(*range(256)))
         self.strand.kick()
         self.assertEqual(self.executor.run(), 1)
         self.assertEqual((len(self.box.values), self.executor.runners), (256, []))
 
     def test_slow_callbacks_give_it_back_too(self) -> None:
         """After 5 ms, with one value served at least."""
-        self.strand.put_series(self.series(1, 2, 3))
+        self.strand.put_entry(self.series(1, 2, 3))
         with unittest.mock.patch("time.monotonic", side_effect=itertools.count()):
             self.strand.kick()
             self.assertEqual(self.executor.run(), 1)
@@ -445,7 +445,7 @@ class SeriesTests(StandingTestCase):
         """A flood in series: no recursion."""
         box = Box()
         strand = Strand(InlineExecutor(), box)
-        strand.put_series(Series(box, deque(range(3000)), 0, lambda: None))
+        strand.put_entry(Series(box, deque(range(3000)), 0, lambda: None))
         strand.kick()
         self.assertEqual(box.values, list(range(3000)))
 
@@ -468,8 +468,8 @@ class SeriesTests(StandingTestCase):
     def test_what_is_put_when_few_are_left(self) -> None:
         """It comes behind the rest of the series."""
         values = deque([1, 2])
-        series = Series(self.box, values, 1, lambda: self.strand.put_series(self.series("more")))
-        self.strand.put_series(series)
+        series = Series(self.box, values, 1, lambda: self.strand.put_entry(self.series("more")))
+        self.strand.put_entry(series)
         self.strand.kick()
         self.executor.run()
         self.assertEqual(self.box.values, [1, 2, "more"])
@@ -477,7 +477,7 @@ class SeriesTests(StandingTestCase):
     def test_what_is_lost_is_counted(self) -> None:
         """A refused strand says how many callbacks those were, one for each value."""
         strand = Strand(RefusingExecutor(), self.box)
-        strand.put_series(self.series(1, 2, 3))
+        strand.put_entry(self.series(1, 2, 3))
         strand.put(self.box, 4)
         strand.kick()
         with self.assertLogs("wssync", "ERROR") as logs:
@@ -489,7 +489,7 @@ class SeriesTests(StandingTestCase):
         """Those that were served are not lost."""
         executor = QueueExecutor()
         strand = Strand(executor, Box())
-        strand.put_series(self.series(*range(300)))
+        strand.put_entry(self.series(*range(300)))
         strand.kick()
         with unittest.mock.patch.object(executor, "submit", side_effect=RuntimeError("full")):
             executor.run_pending()

@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, Optional, Tuple, Union
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, Optional, Tuple, Union
 
 from .logs import log
 
@@ -71,6 +72,10 @@ class Series:
         return ran
 
 
+Entry = Union[Series, Tuple[Callable[..., object], Tuple[Any, ...]]]
+"""Many callbacks, or one and its arguments."""
+
+
 class Strand:
     """The callbacks of one task: in order and never two at once, whatever the executor is.
 
@@ -92,7 +97,7 @@ class Strand:
     def __init__(self, executor: Executor, refused: Callable[[BaseException], None]) -> None:
         self._executor = executor
         self._refused: Optional[Callable[[BaseException], None]] = refused
-        self._entries: Deque[Union[Series, Tuple[Callable[..., object], Tuple[Any, ...]]]] = deque()
+        self._entries: Deque[Entry] = deque()
         self._busy = threading.Lock()
         self._final: Optional[Callable[[], None]] = None
         self._concluded = False
@@ -103,9 +108,12 @@ class Strand:
         """Append a callback. Any thread, also with a lock held; nothing runs before `kick`."""
         self._entries.append((fn, args))
 
-    def put_series(self, series: Series) -> None:
-        """Append a callback for each of many values. Any thread, also with a lock held."""
-        self._entries.append(series)
+    def put_entry(self, entry: Entry, then: Iterable[None] = ()) -> None:
+        """Append a callback with its arguments, or many, and do what the iterator `then` does: both in one call.
+
+        So an interrupt comes before all that, or after it. Any thread, also with a lock held.
+        """
+        self._entries.extend(chain((entry,), filter(None, then)))
 
     def expect(self) -> None:
         """A callback will come, some time: the session's own thread shall be there for it. No lock held."""

@@ -11,7 +11,7 @@ from collections import deque
 from typing import Deque, List
 
 from wssync.engine.completions import Message, Result
-from wssync.engine.handed import Handed
+from wssync.engine.handed import Handed, series_of
 from wssync.strand import Series
 
 
@@ -21,7 +21,12 @@ class HandedTests(unittest.TestCase):
         self.got: List[Result] = []
 
     def series(self, *messages: Message, low: int = 0) -> Series:
-        return self.handed.hand_series(deque(messages), self.got.append, low, lambda: self.got.append(Result()))
+        series = series_of(messages, self.got.append, low, lambda: self.got.append(Result()))
+        list(self.handed.counting_series(series))
+        return series
+
+    def hand(self, message: Message) -> None:
+        list(self.handed.counting(message))
 
     def run_one(self, series: Series) -> None:
         self.assertEqual(series.run(1, time.monotonic() + 1000), 1)
@@ -30,18 +35,26 @@ class HandedTests(unittest.TestCase):
         """Rule 123: each counts, with the memory it takes, until its handler has returned."""
         self.assertEqual((len(self.handed), self.handed.size), (0, 0))
         sizes = [sys.getsizeof("text"), sys.getsizeof(bytes(1000))]
-        self.handed.hand("text")
-        self.handed.hand(bytes(1000))
+        self.hand("text")
+        self.hand(bytes(1000))
         self.assertEqual((len(self.handed), self.handed.size), (2, sum(sizes)))
         self.handed.returned()
         self.assertEqual((len(self.handed), self.handed.size), (1, sizes[1]))
         self.handed.returned()
         self.assertEqual((len(self.handed), self.handed.size), (0, 0))
 
+    def test_a_count_that_is_prepared(self) -> None:
+        """It counts once it is made."""
+        counting = self.handed.counting("text")
+        series = self.handed.counting_series(series_of(["a"], self.got.append, 0, lambda: None))
+        self.assertEqual((len(self.handed), self.handed.size), (0, 0))
+        self.assertEqual([*counting, *series], [None, None])
+        self.assertEqual(len(self.handed), 2)
+
     def test_a_text_that_grows(self) -> None:
         """What is taken off is what was put on: a `str` keeps its UTF-8 form once somebody has asked for that."""
         text = "\u00e4" * 100
-        self.handed.hand(text)
+        self.hand(text)
         grown = self.handed.size
         with contextlib.suppress(LookupError):
             codecs.lookup(text)
@@ -52,7 +65,7 @@ class HandedTests(unittest.TestCase):
     def test_series(self) -> None:
         """The messages of several series count until their handlers have returned, those of single receives too."""
         one, other = self.series("a", b"b"), self.series("c")
-        self.handed.hand("d")
+        self.hand("d")
         size = sum(map(sys.getsizeof, ("a", b"b", "c", "d")))
         self.assertEqual((len(self.handed), self.handed.size), (4, size))
         self.run_one(one)
@@ -69,7 +82,8 @@ class HandedTests(unittest.TestCase):
         """Else a slow handler's message would be nowhere."""
         counts: List[int] = []
         values: Deque[Message] = deque(["a", "b"])
-        series = self.handed.hand_series(values, lambda result: counts.append(len(self.handed)), 0, lambda: None)
+        series = series_of(values, lambda result: counts.append(len(self.handed)), 0, lambda: None)
+        list(self.handed.counting_series(series))
         series.run(2, time.monotonic() + 1000)
         self.assertEqual(counts, [2, 1])
         self.assertEqual(list(values), ["a", "b"], "the caller's own")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import unittest
 from collections import deque
-from typing import Any, Deque, List, Optional, Tuple
+from typing import Any, Deque, Iterable, List, Optional, Tuple
 from unittest import mock
 
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
@@ -96,15 +96,14 @@ class ExpressTests(InboxTestCase):
     def test_a_caller_who_is_still_on_it_when_it_closes(self) -> None:
         """No message is given twice: what was there is the handler's, and the caller finds nothing at any time."""
         self.publish("one", "two")
-        way, hand = self.inbox.express, self.inbox._handed.hand_series
+        way, count = self.inbox.express, self.inbox._handed.counting_series
         assert way is not None
 
-        def hand_meanwhile(*arguments: Any) -> Series:
-            series = hand(*arguments)
+        def count_meanwhile(series: Series) -> Iterable[None]:
             self.assertRaises(IndexError, way.popleft)
-            return series
+            return count(series)
 
-        with mock.patch.object(self.inbox._handed, "hand_series", hand_meanwhile):
+        with mock.patch.object(self.inbox._handed, "counting_series", count_meanwhile):
             got = self.each()
         self.run_handlers()
         self.assertEqual([message for message, _ in got], ["one", "two"])

@@ -18,6 +18,7 @@ import sys
 import unittest
 from types import CodeType, FrameType
 from typing import Any, Callable, Dict, FrozenSet, List, Optional
+from unittest import mock
 
 import wssync
 from tests.threads import Running
@@ -256,7 +257,10 @@ class ReceiveTests(InterruptTestCase):
 
     @in_each_form
     def test_with_others_in_the_row(self, form: str) -> None:
-        """What a borrower has read for them too comes to each of them, once: they were not interrupted."""
+        """What a borrower has read for them too comes to each of them, once: they were not interrupted.
+
+        The handler runs as soon as another thread can run it, which is before the borrower's message is put back.
+        """
 
         def play(attempt: Attempt) -> None:
             rig = SocketRig(self, form)
@@ -269,7 +273,17 @@ class ReceiveTests(InterruptTestCase):
                     others.extend((rig.receive(blocking=True), rig.receive()))
                 sys.settrace(tracer)
 
+            def put_back(message: Message, put_back: Callable[[Message], None] = rig.connection.put_back) -> None:
+                tracer = sys.gettrace()
+                sys.settrace(None)
+                rig.connection.strand.kick()
+                rig.run_callbacks()
+                sys.settrace(tracer)
+                put_back(message)
+
             rig.before_read = come
+            hook = mock.patch.object(type(rig.connection), "put_back", staticmethod(put_back))
+            hook.start()
             try:
                 rig.say(frame(TEXT, b"a" * 200), frame(TEXT, b"b"), frame(TEXT, b"c"), frame(TEXT, b"d"))
                 got: List[Message] = []
@@ -290,7 +304,9 @@ class ReceiveTests(InterruptTestCase):
                 everything = [*got, others[0].value, rig.results[0].message]
                 self.assertEqual(len(set(everything)), len(everything))
                 self.assertGreaterEqual(len(everything), 3 if struck else 4)
+                self.assertEqual(len(rig.connection.inbox._handed), 0, "a message counts though it was taken")
             finally:
+                hook.stop()
                 self.end(rig)
 
         interrupted_everywhere(self, play, 5)

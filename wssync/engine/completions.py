@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Callable, Generic, List, NamedTuple, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Callable, Generic, Iterable, List, NamedTuple, Optional, TypeVar, Union
 
 from ..errors import WebSocketError
 from ..strand import Strand
@@ -101,10 +101,17 @@ class Handler(Completion[T]):
         super().__init__()
         self._call: Optional[Callable[[Completion[T]], object]] = call
 
-    def resolve(self, strand: Strand, value: Optional[T] = None, error: Optional[WebSocketError] = None) -> None:
-        """See `Completion.resolve`. Twice on the strand is not called twice."""
+    def resolve(
+        self,
+        strand: Strand,
+        value: Optional[T] = None,
+        error: Optional[WebSocketError] = None,
+        *,
+        then: Iterable[None] = (),
+    ) -> None:
+        """See `Completion.resolve`. Twice on the strand is not called twice. For `then` see `Strand.put_entry`."""
         self.value, self.error = value, error
-        strand.put(self._run)
+        strand.put_entry((self._run, ()), then)
         self.done = True
 
     def _run(self) -> None:

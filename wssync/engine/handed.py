@@ -2,6 +2,10 @@
 
 Else a flood would only move: from a buffer that has a limit to an executor that has none. Every method needs the
 connection's mutex.
+
+Counting is a step of something larger, and an interrupt may come after any call: what was counted and not handed out
+would be counted for ever. So a count is prepared here, as an iterator that makes it when somebody exhausts it; whoever
+hands the messages out does that in the same call (see `Strand.put_entry`).
 """
 
 from __future__ import annotations
@@ -10,12 +14,12 @@ import functools
 import sys
 from collections import deque
 from itertools import repeat
-from typing import Callable, Deque, List, Optional
+from typing import Callable, Deque, Iterable, List, Optional
 
 from ..strand import Series
 from .completions import Message, Result
 
-__all__ = ["Handed"]
+__all__ = ["Handed", "series_of"]
 
 _as_result = functools.partial(tuple.__new__, Result)
 """What `Result` does with a pair, without a call of Python's for each message."""
@@ -26,16 +30,13 @@ class Handed:
 
     def __init__(self) -> None:
         self._sizes: Optional[Deque[int]] = None  # most connections have no handlers, and a deque is heavy, empty too
-        self._bytes = 0
         self._series: List[Series] = []
 
-    def hand(self, message: Message) -> None:
-        """One goes to the handler of a receive."""
-        size = sys.getsizeof(message)
+    def counting(self, message: Message) -> Iterable[None]:
+        """Counts one that goes to the handler of a receive."""
         if self._sizes is None:
             self._sizes = deque()
-        self._sizes.append(size)
-        self._bytes += size
+        return map(self._sizes.append, (sys.getsizeof(message),))
 
     def returned(self) -> None:
         """A handler has returned: the one whose message was handed out first, as they never overlap.
@@ -43,15 +44,11 @@ class Handed:
         Its size is the one from then: a `str` may have grown meanwhile, by a UTF-8 form that it keeps.
         """
         assert self._sizes is not None, "none was handed out"
-        self._bytes -= self._sizes.popleft()
+        self._sizes.popleft()
 
-    def hand_series(
-        self, messages: Deque[Message], handler: Callable[[Result], object], low: int, ran_low: Callable[[], None]
-    ) -> Series:
-        """All of these go to one handler, one after the other. They count themselves."""
-        series = Series(handler, deque(map(_as_result, zip(messages, repeat(None)))), low, ran_low)
-        self._series.append(series)
-        return series
+    def counting_series(self, series: Series) -> Iterable[None]:
+        """Counts all of these, which go to one handler, one after the other."""
+        return map(self._series.append, (series,))
 
     def __len__(self) -> int:
         series = self._series
@@ -65,4 +62,11 @@ class Handed:
         waiting: List[Result] = []
         for series in self._series:
             waiting.extend(tuple(series.values))  # a copy, made in one call: the executor takes them without the mutex
-        return self._bytes + sum(sys.getsizeof(result.message) for result in waiting)
+        return sum(self._sizes or ()) + sum(sys.getsizeof(result.message) for result in waiting)
+
+
+def series_of(
+    messages: Iterable[Message], handler: Callable[[Result], object], low: int, ran_low: Callable[[], None]
+) -> Series:
+    """A `Series` of these messages, as the handler of a receive gets them."""
+    return Series(handler, deque(map(_as_result, zip(messages, repeat(None)))), low, ran_low)

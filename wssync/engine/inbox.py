@@ -22,8 +22,8 @@ from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple, Union,
 from ..errors import ConnectionClosed, WebSocketError
 from ..protocol.messages import Event
 from ..strand import Strand
-from .completions import Completion, Message, Result
-from .handed import Handed
+from .completions import Completion, Handler, Message, Result
+from .handed import Handed, series_of
 
 __all__ = ["Events", "Inbox"]
 
@@ -31,6 +31,8 @@ Each = Callable[[Result], object]
 
 Events = Union[List[Event], Deque[Event]]
 """A list where all are messages, which go at once; else something that is cheap to take from one by one."""
+
+_delete: Any = deque.__delitem__  # of several queues in one call of `map`
 
 _NOTHING: Any = object()
 """What no queue holds: an iterator over `popleft` ends with the queue, and not before."""
@@ -181,12 +183,18 @@ class Inbox:
             self._review()
 
     def _match(self, strand: Strand) -> None:
-        """The same, with the short way closed: nobody else takes messages meanwhile."""
+        """The same, with the short way closed: nobody else takes messages meanwhile.
+
+        What goes to a handler runs as soon as it is on the strand, whatever strikes here. So it gets there in the same
+        call that takes it out of the queues: else it would still be here, for the next who comes, and be given twice.
+        """
         ready, waiters = self._ready, self._waiters
         while ready and waiters:
             message, waiter = ready[0], waiters[0]
-            if not waiter.blocking:
-                self._handed.hand(message)
+            if isinstance(waiter, Handler):
+                counted = self._handed.counting(message)
+                waiter.resolve(strand, message, then=chain(counted, map(_delete, (ready, waiters), (0, 0))))
+                continue
             try:
                 waiter.resolve(strand, message)
             finally:
@@ -196,8 +204,8 @@ class Inbox:
                     del waiters[0]
         if self._each is not None and ready:
             low = sys.maxsize if self._most_messages is None else self._most_messages
-            strand.put_series(self._handed.hand_series(ready, self._each, low, self._ran_low))
-            ready.clear()
+            series = series_of(ready, self._each, low, self._ran_low)
+            strand.put_entry(series, chain(self._handed.counting_series(series), iter(ready.clear, None)))
         if self._over is not None:
             self._fail_waiters(strand, self._over)
 
