@@ -11,7 +11,9 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, List, Optional
 
+from tests.interrupts import interrupted_at
 from tests.tasks import PATIENCE, Box, InlineExecutor, RefusingExecutor
+from tests.threads import Running
 from wssync.executors import QueueExecutor, SerialExecutor
 from wssync.strand import Preparable, Series, Strand, call
 
@@ -497,6 +499,82 @@ class SeriesTests(StandingTestCase):
         with self.assertLogs("wssync", "ERROR") as logs:
             strand.finish(lambda: None)
         self.assertIn("44 callbacks", logs.output[0])
+
+
+class Elsewhere:
+    """Runs everything at once, but on another thread."""
+
+    def submit(self, fn: Callable[..., object], /, *args: Any) -> None:
+        """It has run when this returns."""
+        Running(lambda: fn(*args)).result()
+
+
+class StruckTests(StandingTestCase):
+    """An interrupt may come after any call that a caller's thread makes: the strand goes on."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        batch = unittest.mock.patch.object(Strand, "BATCH", 1)
+        batch.start()
+        self.addCleanup(batch.stop)
+        self.box = Box()
+
+    def settle(self, strand: Strand, deferring: Optional[Deferring]) -> None:
+        """The next who comes, and the executor with all that it has; then nobody holds anything."""
+        strand.kick()
+        while deferring is not None and deferring.run():
+            pass
+        self.assertFalse(strand._busy.locked(), "a runner is awaited that never comes")
+        self.assertFalse(strand._entries)
+
+    def test_while_it_kicks(self) -> None:
+        """Each callback runs once, whether the executor had got the runner, or has run it, or neither."""
+        for elsewhere in (False, True):
+            number, hit = 0, True
+            while hit:
+                deferring = None if elsewhere else Deferring()
+                strand = Strand(deferring or Elsewhere(), self.box)
+                for value in range(3):
+                    strand.put(self.box, value)
+                hit = interrupted_at(number, strand.kick)
+                number += 1
+                self.settle(strand, deferring)
+                self.assertEqual(self.box.values, [0, 1, 2], f"struck at {number}, {elsewhere=}")
+                self.box.values.clear()
+            self.assertGreater(number, 5)
+
+    def test_while_it_runs(self) -> None:
+        """What an interrupted runner was about to call may be lost; the rest runs, once and in its order."""
+        number, hit = 0, True
+        while hit:
+            deferring = Deferring()
+            strand = Strand(deferring, self.box)
+            for value in range(4):
+                strand.put(self.box, value)
+            strand.kick()
+            hit = interrupted_at(number, deferring.run)
+            number += 1
+            self.settle(strand, deferring)
+            values = self.box.values
+            self.assertEqual(values, sorted(set(values)))
+            self.assertGreaterEqual(len(values), 3 if hit else 4, f"struck at {number}")
+            values.clear()
+        self.assertGreater(number, 5)
+
+    def test_a_signal_handler_that_raises_an_exception(self) -> None:
+        """It is no refusal of the executor where that has run everything."""
+
+        class Struck(Elsewhere):
+            def submit(self, fn: Callable[..., object], /, *args: Any) -> None:
+                super().submit(fn, *args)
+                raise TimeoutError("from a signal handler")
+
+        strand = Strand(Struck(), self.box)
+        strand.put(self.box, 1)
+        with self.assertRaisesRegex(TimeoutError, "signal"):
+            strand.kick()
+        self.settle(strand, None)
+        self.assertEqual(self.box.values, [1])
 
 
 class CallTests(unittest.TestCase):

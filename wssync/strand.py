@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from itertools import chain
-from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, Optional, Tuple, Union
+from itertools import chain, islice
+from operator import methodcaller
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple, Union
 
 from .logs import log
 
@@ -76,6 +77,9 @@ Entry = Union[Series, Tuple[Callable[..., object], Tuple[Any, ...]]]
 """Many callbacks, or one and its arguments."""
 
 
+_call = methodcaller("__call__")
+
+
 class Strand:
     """The callbacks of one task: in order and never two at once, whatever the executor is.
 
@@ -126,12 +130,20 @@ class Strand:
         """See to it that what was put will run. Any thread, never with a lock held."""
         if not self._entries and self._final is None:
             return
-        while self._has_work() and self._busy.acquire(False):
-            if self._dead is None and self._entries:
-                self._submit()
-                return
-            self._conclude()
-            self._busy.release()
+        while self._has_work():
+            held: List[bool] = []
+            try:
+                held.extend(filter(None, map(self._busy.acquire, (False,))))
+                if not held:
+                    return
+                if self._dead is None and self._entries:
+                    self._submit(_Handover(held))
+                    return
+                self._conclude()
+                self._release(held)
+            except BaseException:
+                self._take_back(held)
+                raise
 
     def finish(self, fn: Callable[[], None]) -> None:
         """Call `fn` (the library's own) once everything put so far has run: at once, here, if nothing is
@@ -145,14 +157,16 @@ class Strand:
             return self._final is not None
         return bool(self._entries) or self._final is not None
 
-    def _submit(self, again: bool = False) -> bool:
+    def _submit(self, handover: _Handover) -> bool:
         """Hand a runner to the executor, with `_busy` held. True if that runner wants the caller to go on in its
         stead.
         """
-        handover = _Handover(again)
         try:
             future = self._executor.submit(self._run, handover)
         except Exception as error:
+            if not handover.held:
+                raise  # an interrupt: the executor has not refused, for the runner is there
+            handover.held.clear()
             self._refuse(error)
             return False
         handover.done = True
@@ -176,28 +190,39 @@ class Strand:
 
     def _run(self, handover: _Handover) -> None:
         """The runner, on the executor."""
-        if handover.is_nested():
-            handover.declined = True
-            return
+        held: List[bool] = []
         try:
-            keep = self._run_batches()
-        except BaseException:  # SystemExit or KeyboardInterrupt of a callback: theirs, but the next ones must run
-            self._let_go()
+            if handover.is_nested():
+                handover.declined = True
+                return
+            handover.give(held)
+            if not held:
+                return
+            while self._run_batch():
+                if not self._submit(_Handover(held, threading.get_ident())):
+                    return
+            self._conclude()
+            self._release(held)
+        except (
+            BaseException
+        ):  # also a SystemExit or KeyboardInterrupt of a callback: theirs, but the next ones must run
+            self._take_back(held)
+            self._take_back(handover.held)
             raise
-        if not keep:
-            self._let_go()
-
-    def _let_go(self) -> None:
-        self._busy.release()
         self.kick()
 
-    def _run_batches(self) -> bool:
-        """Run what there is; True if `_busy` went on to another runner."""
-        while self._run_batch():
-            if not self._submit(again=True):
-                return True
-        self._conclude()
-        return False
+    def _release(self, held: List[bool]) -> None:
+        """Let go of `_busy`; in one call, so that an interrupt comes before it or after it."""
+        any(map(_call, (held.clear, self._busy.release)))
+
+    def _take_back(self, held: List[bool]) -> None:
+        """An interrupt came: what was handed over and not begun will do nothing, and another may begin."""
+        try:
+            held.pop()
+        except IndexError:
+            return  # it has begun, or somebody else has let go
+        self._busy.release()
+        self.kick()
 
     def _run_batch(self) -> bool:
         """Run callbacks; True if some are left when the batch is over."""
@@ -243,12 +268,25 @@ class _Handover:
 
     An executor that runs what it is given at once, inside `submit`, would nest one runner in the other without an end;
     the nested one declines, and the runner that submitted it goes on by itself.
+
+    `held` has one entry as long as `_busy` is held for this submit. An interrupt may come when the executor has got the
+    runner, or has run it, or neither: so the runner begins by taking the entry, and who is struck takes it back, if it
+    is still there. Whoever has it lets go.
     """
 
-    def __init__(self, again: bool) -> None:
-        self._runner = threading.get_ident() if again else None
+    def __init__(self, held: List[bool], runner: Optional[int] = None) -> None:
+        """`runner`: the thread of the runner that hands over."""
+        self._runner = runner
+        self.held = held
         self.done = False
         self.declined = False
+
+    def give(self, to: List[bool]) -> None:
+        """Put the entry there, within one call, if it is still here."""
+        try:
+            to.extend(islice(iter(self.held.pop, None), 1))
+        except IndexError:
+            pass
 
     def is_nested(self) -> bool:
         return not self.done and self._runner == threading.get_ident()
