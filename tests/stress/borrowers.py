@@ -82,6 +82,7 @@ class Round:
         self._seconds = seconds
         self._stop = threading.Event()
         self._sent = 0
+        self._told = threading.Event()
         self.findings: List[str] = []
         self.received = self.lost = self.hits = 0
 
@@ -99,6 +100,8 @@ class Round:
         chain = choose.random() < 0.5
         if chain:
             self._chain(task, handled)
+        else:
+            self._told.set()
         sender = threading.Thread(target=self._send, args=(task,), daemon=True)
         sender.start()
         end = choose.choice(("peer", "peer", "close", "cancel"))
@@ -116,6 +119,8 @@ class Round:
                 self.findings.append("a thread hangs")
                 task.cancel()
         task.close()
+        if not self._told.wait(PATIENCE):  # the last message may still be on its way to its handler
+            self.findings.append("a handler never heard of the end")
         self._judge(task, targets, handled, whole=end == "peer")
 
     def pour(self, connection: ServerConnection) -> None:
@@ -148,6 +153,8 @@ class Round:
             if result.message is not None:
                 handled.append(result.message)
                 task.receive(handle)
+            else:
+                self._told.set()
 
         task.receive(handle)
 
@@ -177,5 +184,5 @@ class Round:
         if any(target.error is None for target in targets):
             self.findings.append("a receive never heard of the end")
         connection = task._connection
-        if not connection.outbox.role.attempt(lambda: None) or connection.mutex.locked():
+        if not connection.outbox.role.attempt(lambda: None) or not connection.mutex.acquire(timeout=PATIENCE):
             self.findings.append("a role or the mutex is held")
