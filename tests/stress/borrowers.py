@@ -14,6 +14,7 @@ import time
 from typing import Any, Callable, Counter, List, Optional
 
 import wssync
+from tests.stress.notes import is_free
 from tests.threads import PATIENCE
 from wssync.testing import Server, ServerConnection
 
@@ -184,5 +185,5 @@ class Round:
         if any(target.error is None for target in targets):
             self.findings.append("a receive never heard of the end")
         connection = task._connection
-        if not connection.outbox.role.attempt(lambda: None) or not connection.mutex.acquire(timeout=PATIENCE):
+        if not connection.outbox.role.attempt(lambda: None) or not is_free(connection.mutex):
             self.findings.append("a role or the mutex is held")

@@ -7,13 +7,15 @@ done, so that a finding is a sentence about a whole story.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import wssync
+from tests.threads import PATIENCE
 
-__all__ = ["Call", "Notes"]
+__all__ = ["Call", "Notes", "is_free"]
 
 _registering = threading.local()
 
@@ -81,6 +83,16 @@ class Notes:
         finally:
             _registering.depth = depth
         call.early = task.state is not wssync.TaskState.COMPLETED
+
+    @contextlib.contextmanager
+    def unsettled(self) -> Iterator[None]:
+        """Not idle before the end of this: a handler that has run is about to make another call."""
+        with self.idle:
+            self.outstanding += 1
+        try:
+            yield
+        finally:
+            self._settled()
 
     def _settled(self) -> None:
         with self.idle:
@@ -215,6 +227,14 @@ class Notes:
                 return None
         missing = [call for call in self.calls if not call.blocking and call.registered and not call.outcomes]
         return f"handlers that never ran: {missing}"
+
+
+def is_free(mutex: threading.Lock) -> bool:
+    """Whether nobody keeps the mutex of a task that has ended; a handler that is just returning has it for a moment."""
+    free = mutex.acquire(timeout=PATIENCE)
+    if free:
+        mutex.release()
+    return free
 
 
 def is_withdrawn(result: object) -> bool:

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import wssync
-from tests.stress.notes import Call, Notes
+from tests.stress.notes import Call, Notes, is_free
 from tests.tasks import BAD_FRAME, HAS_TRUSTME, PATIENCE, InlineExecutor
 from wssync.executors import QueueExecutor
 from wssync.protocol.frames import Opcode
@@ -272,7 +272,7 @@ class Schedule:
             self.notes.find("the connection's thread is alive")
         if not connection.outbox.role.attempt(lambda: None):
             self.notes.find("the write role is not free")
-        if connection.mutex.locked():
+        if not is_free(connection.mutex):
             self.notes.find("the mutex is held")
         if connection.stream is not None and connection.reader is not None:
             self.notes.find("the reader is still there")
@@ -358,8 +358,9 @@ class Schedule:
 
         def arm(handler: Callable[[object], None]) -> None:
             def first(result: object) -> None:
-                handler(result)
-                self.notes.register(again, self.task.receive, self.task)
+                with self.notes.unsettled():
+                    handler(result)
+                    self.notes.register(again, self.task.receive, self.task)
                 raise ZeroDivisionError
 
             self.task.receive(first)
