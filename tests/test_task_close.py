@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import unittest
 import weakref
 from typing import Any, Callable, Dict, List, Optional, Tuple
 from unittest import mock
@@ -440,29 +441,71 @@ class CloseTests(OnlineTestCase):
 
     def test_close_while_the_thread_is_being_started(self) -> None:
         """Another thread's `resume()` has made the connection's thread, which is not running yet: it is waited for."""
-        held, go_on = threading.Event(), threading.Event()
         start = threading.Thread.start
 
         def slow_start(thread: threading.Thread) -> None:
             if thread.name.startswith("wssync-read"):
-                held.set()
-                go_on.wait(PATIENCE)
+                self._hold()
+            start(thread)
+
+        with mock.patch.object(threading.Thread, "start", slow_start):
+            self._close_while_it_is_held()
+
+    @unittest.skipUnless(hasattr(threading.Thread, "_set_ident"), "a thread of this interpreter begins in another way")
+    def test_close_while_the_thread_begins(self) -> None:
+        """It is known already, but does not count as started: `join` would refuse to wait for it."""
+        identify: Callable[[threading.Thread], None] = threading.Thread._set_ident  # type: ignore[attr-defined]
+
+        def slow_identity(thread: threading.Thread) -> None:
+            identify(thread)
+            if thread.name.startswith("wssync-read"):
+                self._hold()
+
+        with mock.patch.object(threading.Thread, "_set_ident", slow_identity):
+            self._close_while_it_is_held()
+
+    def test_close_while_the_thread_cannot_be_started(self) -> None:
+        """The process has no threads to give: `resume()` says so, and there is nothing to wait for."""
+        self.held, self.go_on = threading.Event(), threading.Event()
+        start = threading.Thread.start
+
+        def refuse_start(thread: threading.Thread) -> None:
+            if thread.name.startswith("wssync-read"):
+                self._hold()
+                raise RuntimeError("can't start new thread")
             start(thread)
 
         task = self.session().websocket_task(self.server.url)
-        connection = task._connection
-        with mock.patch.object(threading.Thread, "start", slow_start):
-            resuming = Running(task.resume)
-            self.assertTrue(held.wait(PATIENCE))
-            closing = Running(task.close)
-            for _ in range(5000):
-                if not connection.gone._row:
-                    connection.opened.wait(0.001)
-            go_on.set()
-            resuming.result()
+        with mock.patch.object(threading.Thread, "start", refuse_start):
+            resuming, closing = self._close_meanwhile(task)
+            self.assertIsInstance(resuming.error(), RuntimeError)
             closing.result()
-        assert connection.thread is not None
-        self.assertEqual((task.state, connection.thread.is_alive()), (TaskState.COMPLETED, False))
+        self.assertIs(task.state, TaskState.COMPLETED)
+
+    def _hold(self) -> None:
+        self.held.set()
+        self.go_on.wait(PATIENCE)
+
+    def _close_while_it_is_held(self) -> None:
+        self.held, self.go_on = threading.Event(), threading.Event()
+        task = self.session().websocket_task(self.server.url)
+        for running in self._close_meanwhile(task):
+            running.result()
+        thread = task._connection.thread
+        assert thread is not None
+        self.assertEqual((task.state, thread.is_alive()), (TaskState.COMPLETED, False))
+
+    def _close_meanwhile(self, task: wssync.WebSocketTask) -> Tuple[Running[Any], Running[Any]]:
+        """Two threads, one in `resume` where it is held, one in `close`; then it goes on."""
+        connection = task._connection
+        resuming = Running(task.resume)
+        self.assertTrue(self.held.wait(PATIENCE))
+        closing = Running(task.close)
+        for _ in range(5000):
+            if not connection.gone._row:
+                connection.opened.wait(0.001)
+        self.go_on.set()
+        return resuming, closing
 
     def test_close_on_the_connections_own_thread(self) -> None:
         """An inline executor runs handlers there: `close` begins the end and does not wait for itself."""

@@ -239,11 +239,12 @@ class WebSocketTask(SessionTask):
         seconds = self._plan.configuration.close_timeout if timeout is None else timeout
         try:
             # By the clock first: if a test holds that still, it is told so, and does not hang.
-            _wait_for(connection.clock, connection.gone if thread.ident is None else ThreadEnd(thread), seconds)
+            _wait_for(connection.clock, ThreadEnd(thread) if thread.is_alive() else connection.gone, seconds)
         finally:
             connection.wake()  # it looks at the deadline that it may not have been told of
         wait_within(connection.gone, None)
-        thread.join()
+        if thread.is_alive():  # else it is over, or the process had no thread to give
+            thread.join()
 
     def wait_until_open(self, timeout: Optional[float] = None) -> None:
         """Block until the opening handshake is over; raises its error, or `TimeoutError` after `timeout` seconds."""
