@@ -6,7 +6,9 @@ shortest form, as section 5.2 demands of a sender.
 
 Masking is the one computation that touches every byte a client sends, so it has two forms. Up to `_STRIDED_FROM` bytes
 the whole payload is one big integer, XORed with the repeated key; above it four passes, each translating every fourth
-byte through a table of 256, reach 1 GB/s where the integer falls below 0.4.
+byte through a table of 256, take a third of what the integer takes for 64 KiB. They do it in place: a `bytearray` puts
+nothing but another `bytearray` into its slices without a copy, and those are what its own slices and their translations
+are.
 
 **Three functions have a compiled form**, in `wssync/_speedups.c`: `mask`, `encode_frame` and `cut_messages`. What is
 said here holds for both, and so does every error; `speed` has the form to use. Those here are whole by themselves.
@@ -144,7 +146,7 @@ def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:
     if type(key) is not bytes or len(key) != 4:
         _check_key(key)
     if size > _STRIDED_FROM:
-        return header + key + _mask_strided(payload, key)
+        return header + key + _mask_strided(payload, key)  # bytes, as the header is
     # As in `mask`, whose call would be a fifth of the cost of a short frame.
     pattern = (key * ((size >> 2) + 1))[:size]
     return header + key + (_number(payload, "little") ^ _number(pattern, "little")).to_bytes(size, "little")
@@ -165,7 +167,7 @@ def mask(data: Buffer, key: bytes, offset: int = 0, /) -> bytes:
         key = key[turn:] + key[:turn]
     size = len(data)
     if size > _STRIDED_FROM:
-        return _mask_strided(data, key)
+        return bytes(_mask_strided(data, key))
     pattern = (key * ((size >> 2) + 1))[:size]
     return (_number(data, "little") ^ _number(pattern, "little")).to_bytes(size, "little")
 
@@ -184,14 +186,18 @@ def mask_into(target: bytearray, start: int, data: Buffer, key: bytes, /) -> Non
     end = start + len(data)
     if start < 0 or end > len(target):
         raise IndexError("the target has no room for the data")
+    target[start:end] = data
     for lane in range(min(4, len(data))):  # an empty slice would be a deletion, which views of the target forbid
-        target[start + lane : end : 4] = data[lane::4].translate(_xor_table(key[lane]))
+        every_fourth = slice(start + lane, end, 4)
+        target[every_fourth] = target[every_fourth].translate(_xor_table(key[lane]))
 
 
-def _mask_strided(data: bytes, key: bytes) -> bytes:
-    masked = bytearray(len(data))
-    mask_into(masked, 0, data, key)
-    return bytes(masked)
+def _mask_strided(data: bytes, key: bytes) -> bytearray:
+    masked = bytearray(data)
+    for lane in range(4):
+        every_fourth = slice(lane, None, 4)
+        masked[every_fourth] = masked[every_fourth].translate(_xor_table(key[lane]))
+    return masked
 
 
 @functools.cache
