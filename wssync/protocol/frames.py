@@ -223,17 +223,16 @@ def cut_messages(data: bytes, position: int, limit: Optional[int], messages: Lis
         limit = end
     elif type(limit) is not int:
         _check_integer(limit)
-    begin = position
+    begin = start = position
     append = messages.append
     before = len(messages)
-    extra = payload_of_latest = 0
+    extra = 0
+    last = end - 2
     try:
-        while position + 2 <= end:
-            first = data[position]
-            length = data[position + 1]
+        while position <= last:
             start = position + 2
-            if length > 125:
-                if length == 126 and position + 4 <= end:
+            if (length := data[position + 1]) > 125:
+                if length == 126:
                     length = data[start] << 8 | data[start + 1]
                     start += 2
                     extra += 2
@@ -241,23 +240,21 @@ def cut_messages(data: bytes, position: int, limit: Optional[int], messages: Lis
                     length = _length_in_64_bits(data, start, length)
                     start += 8
                     extra += 8
-                payload_of_latest = start
                 if length < 126:
                     break
-            stop = start + length
-            if stop > end or length > limit:
+            if length > limit or (stop := start + length) > end:
                 break
-            if first == 0x82:
+            if (first := data[position]) == 0x82:
                 append(data[start:stop])
             elif first == 0x81:
                 append(data[start:stop].decode())
             else:
                 break
             position = stop
-    except UnicodeDecodeError:
+    except (IndexError, UnicodeDecodeError):  # the length is not all there, or it is no text
         pass
-    if payload_of_latest > position:  # it was counted, and then not cut
-        extra -= payload_of_latest - position - 2
+    if start > position:  # its header was looked at, and it was not cut
+        extra -= start - position - 2
     return position, position - begin - 2 * (len(messages) - before) - extra
 
 
