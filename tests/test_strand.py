@@ -9,7 +9,7 @@ import unittest
 import unittest.mock
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Deque, List, Optional
 
 from tests.interrupts import interrupted_at
 from tests.tasks import PATIENCE, Box, InlineExecutor, RefusingExecutor
@@ -74,6 +74,23 @@ class StrandTests(StandingTestCase):
         strand.kick()
         executor.run()
         self.assertEqual(box.values, [0, 1, 2, 3])
+
+    def test_the_first_entries_of_two_threads(self) -> None:
+        """Each finds that there is no queue yet; one is made, and holds both. Other strands have nothing of it."""
+        executor, box = Deferring(), Box()
+        strand, other = Strand(executor, box), Strand(executor, box)
+
+        def deque_meanwhile() -> Deque[Any]:
+            made.stop()
+            strand.put(box, 1)
+            return deque()
+
+        made = unittest.mock.patch("wssync.strand.deque", deque_meanwhile)
+        made.start()
+        strand.put(box, 2)
+        other.kick()
+        strand.kick()
+        self.assertEqual((executor.run(), box.values), (1, [1, 2]))
 
     def test_what_is_put_while_it_runs(self) -> None:
         """The runner takes it too, kicked or not yet."""

@@ -79,6 +79,10 @@ Entry = Union[Series, Tuple[Callable[..., object], Tuple[Any, ...]]]
 
 _call = methodcaller("__call__")
 
+_NONE: Deque[Entry] = deque()
+"""What stands for the entries of a strand that has had none: a deque is heavy, empty too, and most tasks have no
+callbacks. Nothing is ever put in it; all strands have the same."""
+
 
 class Strand:
     """The callbacks of one task: in order and never two at once, whatever the executor is.
@@ -98,10 +102,11 @@ class Strand:
     BATCH = 256  # one submit per 250 callbacks costs next to nothing per callback
     BATCH_SECONDS = 0.005  # a GUI that draws 60 frames a second has 16 ms for each; a third of that is ours at most
 
+    _entries = _NONE
+
     def __init__(self, executor: Executor, refused: Callable[[BaseException], None]) -> None:
         self._executor = executor
         self._refused: Optional[Callable[[BaseException], None]] = refused
-        self._entries: Deque[Entry] = deque()
         self._busy = threading.Lock()
         self._final: Optional[Callable[[], None]] = None
         self._concluded = False
@@ -110,14 +115,19 @@ class Strand:
 
     def put(self, fn: Callable[..., object], *args: Any) -> None:
         """Append a callback. Any thread, also with a lock held; nothing runs before `kick`."""
-        self._entries.append((fn, args))
+        self._row().append((fn, args))
 
     def put_entry(self, entry: Entry, then: Iterable[None] = ()) -> None:
         """Append a callback with its arguments, or many, and do what the iterator `then` does: both in one call.
 
         So an interrupt comes before all that, or after it. Any thread, also with a lock held.
         """
-        self._entries.extend(chain((entry,), filter(None, then)))
+        self._row().extend(chain((entry,), filter(None, then)))
+
+    def _row(self) -> Deque[Entry]:
+        """The entries, to put one in. Of two queues that are made at once, one stays."""
+        entries = self._entries
+        return self.__dict__.setdefault("_entries", deque()) if entries is _NONE else entries
 
     def expect(self) -> None:
         """A callback will come, some time: the session's own thread shall be there for it. No lock held."""

@@ -333,6 +333,30 @@ class StruckTests(InboxTestCase):
         return waiter
 
 
+class EmptyTests(InboxTestCase):
+    def test_what_all_have_in_common(self) -> None:
+        """The queues of a connection in which nothing was yet: nothing is ever put in them."""
+        other = Inbox((None, None))
+        for inbox in (self.inbox, other):
+            inbox.match(self.strand)
+        self.assertIs(other.express, self.inbox.express)
+        self.publish("a")
+        waiter = self.waiter()
+        self.inbox.put_back("b", self.strand)
+        self.assertEqual((waiter.value, self.inbox.take()), ("a", "b"))
+        slot: Waiter[Message] = Waiter()
+        self.inbox.receive_first(slot)
+        self.assertEqual((other.unread, other.has_demand, len(other.express or ())), (0, False, 0))
+        self.assertTrue(other.withdraw(slot))
+
+    def test_a_message_that_is_put_back_first_of_all(self) -> None:
+        """Callers find the way to it."""
+        self.inbox.match(self.strand)
+        self.inbox.put_back("a", self.strand)
+        assert self.inbox.express is not None
+        self.assertEqual(self.inbox.express.popleft(), "a")
+
+
 class GatherTests(InboxTestCase):
     def test_a_caller_who_was_on_the_way(self) -> None:
         """It has one of the messages that go over; the others are all there, in order."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from itertools import chain, islice
-from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple, Union, cast
+from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple, TypeVar, Union, cast
 
 from ..errors import ConnectionClosed, WebSocketError
 from ..protocol.messages import Event
@@ -27,6 +27,8 @@ from .handed import Handed, series_of
 
 __all__ = ["Events", "Inbox"]
 
+T = TypeVar("T")
+
 Each = Callable[[Result], object]
 
 Events = Union[List[Event], Deque[Event]]
@@ -34,8 +36,17 @@ Events = Union[List[Event], Deque[Event]]
 
 _delete: Any = deque.__delitem__  # of several queues in one call of `map`
 
+_EMPTY: Deque[Any] = deque()
+"""What stands for a queue in which nothing was yet: a deque is heavy, empty too, and most connections are idle. Nothing
+is ever put in it; all connections have the same."""
+
 _NOTHING: Any = object()
 """What no queue holds: an iterator over `popleft` ends with the queue, and not before."""
+
+
+def _own(queue: Deque[T]) -> Deque[T]:
+    """A queue to put something in."""
+    return deque() if queue is _EMPTY else queue
 
 
 class Inbox:
@@ -43,8 +54,8 @@ class Inbox:
 
     def __init__(self, limits: Tuple[Optional[int], Optional[int]]) -> None:
         self._most_messages, self._most_bytes = limits
-        self._ready: Deque[Message] = deque()
-        self._waiters: Deque[Completion[Message]] = deque()
+        self._ready: Deque[Message] = _EMPTY
+        self._waiters: Deque[Completion[Message]] = _EMPTY
         self._each: Optional[Each] = None
         self._ran_low: Callable[[], None] = lambda: None
         self._handed = Handed()
@@ -64,17 +75,20 @@ class Inbox:
         has been the first there or finds nothing: from here on nobody else takes what the mutex guards.
         """
         blocked = self._held or self._paused or self._barred or self._waiters or self._each or self.fault or self._over
-        if not blocked:
-            self.express = self._ready
-        elif self.express is not None:
-            self._left, self._ready, self.express = self._ready, deque(), None
+        if blocked and self.express is not None:
+            self._left, self._ready, self.express = self._ready, _EMPTY, None
         if self._left is not None:
             self._gather(self._left)
+        if not blocked:
+            self.express = self._ready
 
     def _gather(self, left: Deque[Message]) -> None:
         """Each goes over within one call, so that an interrupt finds it here or there."""
         try:
-            self._ready.extend(islice(iter(left.popleft, _NOTHING), len(left)))
+            count = len(left)
+            if count:
+                self._ready = _own(self._ready)
+                self._ready.extend(islice(iter(left.popleft, _NOTHING), count))
         except IndexError:
             pass  # a caller who was on the way has had one of them
         self._left = None
@@ -115,11 +129,13 @@ class Inbox:
     def receive(self, completion: Completion[Message], strand: Strand) -> None:
         """Queue a receive behind the earlier ones; `RuntimeError` while `receive_each` stands."""
         self.refuse_beside_each()
+        self._waiters = _own(self._waiters)
         self._waiters.append(completion)
         self.match(strand)
 
     def receive_first(self, completion: Completion[Message]) -> None:
         """Queue a receive before all others: its caller has read for it, and others have come meanwhile."""
+        self._waiters = _own(self._waiters)
         self._waiters.appendleft(completion)
         self._review()
 
@@ -156,6 +172,7 @@ class Inbox:
 
     def put_back(self, message: Message, strand: Strand) -> None:
         """The caller it was meant for was interrupted: it is the next one again."""
+        self._ready = _own(self._ready)
         self._ready.appendleft(message)
         self.match(strand)
 
@@ -168,11 +185,12 @@ class Inbox:
         call, one by one or by the last step of the iterator that gives them. Whoever is interrupted finds them in one
         place.
         """
+        self._ready = ready = _own(self._ready)
         if isinstance(events, deque):
-            self._ready.extend(islice(iter(cast("Deque[Message]", events).popleft, _NOTHING), count))
+            ready.extend(islice(iter(cast("Deque[Message]", events).popleft, _NOTHING), count))
         else:
             nothing: Iterable[Any] = filter(None, map(events.__delitem__, (slice(0, count),)))
-            self._ready.extend(chain(cast("List[Message]", events[:count]), nothing))
+            ready.extend(chain(cast("List[Message]", events[:count]), nothing))
         self.has_had_messages = True
 
     def match(self, strand: Strand) -> None:
