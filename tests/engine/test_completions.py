@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import unittest
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 from unittest import mock
 
 from wssync.engine import completions
@@ -81,6 +81,20 @@ class CompletionTests(unittest.TestCase):
         self.strand.kick()
         self.executor.run_pending()
         self.assertEqual(got, [handler])
+
+    def test_a_handler_that_is_answered_again(self) -> None:
+        """An interrupt came before it was known that it had been: it is called once, with the first answer or the last,
+        and whatever belongs to an answer is done each time.
+        """
+        got: List[Optional[str]] = []
+        handler: Handler[str] = Handler(lambda completion: got.append(completion.value))
+        done: List[str] = []
+        handler.resolve(self.strand, "hello", then=map(done.append, ("first",)))
+        self.assertEqual(done, ["first"])
+        handler.resolve(self.strand, "hello", then=map(done.append, ("second",)))
+        self.strand.kick()
+        self.executor.run_pending()
+        self.assertEqual((got, done), (["hello"], ["first", "second"]))
 
 
 class LatchTests(unittest.TestCase):
