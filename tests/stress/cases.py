@@ -179,7 +179,8 @@ class InterruptCases(StressCase):
         raise Hit
 
     def _arm(self) -> None:
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(5e-6, 1e-3))
+        """Strike soon; and later again, should it come where nobody hears of it: in a finalizer."""
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(5e-6, 1e-3), 5.0)
 
     def test_hit_while_receiving(self) -> None:
         """No message is doubled or out of order, few are lost (the one just handed over), the connection lives."""
