@@ -30,9 +30,11 @@ class RefusedTests(unittest.TestCase):
         for text in ("a{}b=c", "a=b{}c", "a=b; Path=/{}"):
             self.assertIsNone(parse_set_cookie(text.format(character)))
 
-    @cases(in_the_name="a\tb=c", in_the_value="a=b\tc")
-    def test_tabs(self, text: str) -> None:
-        """A tab inside would make the file of a MozillaCookieJar unreadable."""
+    @cases(
+        tab_in_name="a\tb=c", tab_in_value="a=b\tc", comma_in_name="a,b=c", no_break_space="\xa0=c", next_line="\x85=c"
+    )
+    def test_what_would_spoil_a_file(self, text: str) -> None:
+        """What the file of a MozillaCookieJar or LWPCookieJar could not be read with is refused."""
         self.assertIsNone(parse_set_cookie(text))
 
     @cases(empty="", blank=" ", semicolon=";", no_equals="a", no_name="=a", blank_name=" \t=a", late="a; b=c")

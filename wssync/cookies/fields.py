@@ -1,7 +1,9 @@
 """What a `Set-Cookie` field says (RFC 6265 section 5.2), before anybody asks whether it may say so.
 
-Bounds and the ban of control characters are those of draft-ietf-httpbis-rfc6265bis. Beyond them, a name or value with
-a tab inside is refused: the file of a `MozillaCookieJar` separates by tabs, and one such cookie makes it unreadable.
+Bounds and the ban of control characters are those of draft-ietf-httpbis-rfc6265bis. Beyond them, what would make the
+file of a jar unreadable is refused: a tab inside a name or value (`MozillaCookieJar` separates by tabs), and a comma in
+a name or a name of no-break spaces (`LWPCookieJar` writes names as they are). No server needs these: RFC 6265 section
+4.1.1 tells it to send none.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def parse_set_cookie(text: str) -> Optional[SetCookie]:
     pair, *attributes = text.split(";")
     name, equals, value = pair.partition("=")
     name, value = name.strip(_BLANKS), value.strip(_BLANKS)
-    if not equals or not name or len(name) + len(value) > _MAX_PAIR or "\t" in name or "\t" in value:
+    if not equals or len(name) + len(value) > _MAX_PAIR or not _can_be_saved(name, value):
         return None
     cookie = SetCookie(name, value)
     for attribute in attributes:
@@ -72,6 +74,11 @@ def parse_set_cookie(text: str) -> Optional[SetCookie]:
         if read is not None and len(value) <= _MAX_ATTRIBUTE:
             read(cookie, value)
     return cookie
+
+
+def _can_be_saved(name: str, value: str) -> bool:
+    """Whether there is a name, and a file can hold it and the value. Here strip() also takes blanks of Latin-1."""
+    return bool(name.strip()) and "," not in name and "\t" not in name and "\t" not in value
 
 
 def _read_domain(cookie: SetCookie, value: str) -> None:

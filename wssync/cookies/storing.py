@@ -133,9 +133,12 @@ class _Storing:
 
     def _bound(self, domain: str) -> None:
         """Take out the oldest of too many cookies, those without Secure first, as browsers do (section 5.3)."""
-        stored = [(cookie.secure, age, cookie) for age, cookie in with_ages(self._jar) if cookie.domain == domain]
+        mine = [cookie for cookie in self._jar if cookie.domain == domain]
+        if len(mine) <= MOST_OF_A_DOMAIN:
+            return
+        stored = [(cookie.secure, age, cookie) for age, cookie in with_ages(mine)]
         stored.sort(key=lambda entry: entry[:2])
-        for _, _, cookie in stored[: max(0, len(stored) - MOST_OF_A_DOMAIN)]:
+        for _, _, cookie in stored[:-MOST_OF_A_DOMAIN]:
             ended = copy.copy(cookie)  # others may hold the object in other jars
             ended.expires = 0
             self._jar.set_cookie(ended)
