@@ -6,6 +6,7 @@ from http.cookiejar import Cookie, CookieJar
 from typing import Any, ContextManager, Dict, List, Optional
 from unittest import mock
 
+from wssync.cookies.ages import as_stored
 from wssync.cookies.exchange import Cookies
 from wssync.protocol.headers import Headers
 from wssync.protocol.urls import parse_url
@@ -66,7 +67,7 @@ class Visitor:
 
     def holds(self) -> List[str]:
         """What is in the jar, as "name=value", in the order of the jar."""
-        return [f"{cookie.name}={cookie.value}" for cookie in self.jar]
+        return [f"{cookie.name}={cookie.value}" for cookie in as_stored(self.jar)]
 
     def only(self) -> Cookie:
         """The one cookie in the jar."""

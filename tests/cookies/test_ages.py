@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import unittest
+from http.cookiejar import CookieJar
 
 from tests.cookies.support import foreign
 from tests.support import cases, with_cases
-from wssync.cookies.ages import AGE_ATTRIBUTE, age_of, make_age, with_ages
+from wssync.cookies.ages import AGE_ATTRIBUTE, age_of, as_stored, make_age, with_ages
 
 
 @with_cases
@@ -27,6 +28,13 @@ class AgeTests(unittest.TestCase):
     def test_unknown(self, rest: object) -> None:
         """What others, servers among them, may have written there is no age."""
         self.assertIsNone(age_of(foreign("a", "b", rest=rest)))
+
+    def test_as_stored(self) -> None:
+        """Rule 92: the order of a jar is that in which domains, paths and names first came, not that of their names."""
+        jar = CookieJar()
+        for name, domain in (("z", "b.example"), ("y", "a.example"), ("x", "b.example"), ("z", "b.example")):
+            jar.set_cookie(foreign(name, "", domain=domain))
+        self.assertEqual([cookie.name for cookie in as_stored(jar)], ["z", "x", "y"])
 
     def test_of_a_jar(self) -> None:
         """Rule 92: one without an age is as old as the one before it with its domain and path, or older than all."""

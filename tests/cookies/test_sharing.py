@@ -112,7 +112,7 @@ class FileTests(unittest.TestCase):
                 "a=1; Max-Age=60; HttpOnly",
                 'c="3 \xe9,\\"; Max-Age=60; Secure',
                 "d=4; Max-Age=60; Path=/d",
-                "b=; Max-Age=60; Path=/d",
+                "e=; Max-Age=60; Path=/d",
                 "session=5",
             )
             visitor.hears("ws://www.other.example/", "b=2; Max-Age=60; Domain=other.example")
@@ -162,14 +162,14 @@ class FileTests(unittest.TestCase):
                 again.load()
                 self.assertLessEqual({cookie.domain for cookie in again}, {"example.org"})
                 if kind is MozillaCookieJar:  # the other has its own view of quotes and blanks
-                    self.assertEqual(Visitor(again).holds(), visitor.holds())
+                    self.assertEqual(sorted(Visitor(again).holds()), sorted(visitor.holds()))
 
     def _save(self, jar: CookieJar) -> None:
         assert isinstance(jar, FileCookieJar)
         jar.save()
 
     def _check(self, visitor: Visitor) -> None:
-        self.assertEqual(visitor.says("wss://www.example.org/d"), 'd=4; b=; a=1; c="3 \xe9,\\"')
+        self.assertEqual(visitor.says("wss://www.example.org/d"), 'd=4; e=; a=1; c="3 \xe9,\\"')
         self.assertEqual(visitor.says("wss://sub.other.example/"), "b=2")
         self.assertEqual(visitor.says("ws://www.example.org/"), "a=1")
         self.assertEqual(visitor.says("ws://localhost:2/"), "l=1")

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING, Iterable, Iterator, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional, Tuple
 
 if TYPE_CHECKING:
-    from http.cookiejar import Cookie
+    from http.cookiejar import Cookie, CookieJar
 
-__all__ = ["AGE_ATTRIBUTE", "Age", "age_of", "make_age", "with_ages"]
+__all__ = ["AGE_ATTRIBUTE", "Age", "age_of", "as_stored", "make_age", "with_ages"]
 
 AGE_ATTRIBUTE = "wssync-created"
 """The non-standard attribute of a cookie in a jar that holds when it was created."""
@@ -26,6 +26,17 @@ Age = Tuple[int, int]
 _UNKNOWN: Age = (0, 0)
 _WRITTEN = re.compile("([0-9]{1,12})[.]([0-9]{1,12})")
 _numbers = itertools.count(1)  # its next() is one step: threads need no lock
+
+
+def as_stored(jar: CookieJar) -> List[Cookie]:
+    """The cookies of a jar in its own order, whatever others do to it meanwhile.
+
+    A jar can be iterated over, but in Python up to 3.10 that sorts by name, and fails over what another thread removes.
+    """
+    domains: Any = jar._cookies  # type: ignore[attr-defined] # a jar has no public way to this order
+    return [
+        cookie for paths in list(domains.values()) for names in list(paths.values()) for cookie in list(names.values())
+    ]
 
 
 def make_age(now: int) -> str:

@@ -95,7 +95,9 @@ class Cookies:
         jar = self._jar.peek() if isinstance(self._jar, LateJar) else self._jar
         if jar is None or not self._sends:
             return None
-        stored = list(jar)
+        from wssync.cookies.ages import as_stored
+
+        stored = as_stored(jar)
         if not stored:
             return None
         from wssync.cookies.sending import cookie_header

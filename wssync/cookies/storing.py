@@ -1,7 +1,7 @@
 """Which cookies of a response a jar takes, and what becomes of those that are in it (RFC 6265 section 5.3).
 
-Only what a jar offers in public is used, each call of which takes the jar's own lock, so that whoever else uses the jar
-is never disturbed. In particular nothing is taken out by name, for which the library has no lock: a cookie that is to
+A jar is changed by nothing but its public methods that take its own lock, so that whoever else uses it is never
+disturbed. In particular nothing is taken out by name, for which the library has no lock: a cookie that is to
 go is replaced by one that has ended, and those are cleared by the jar.
 """
 
@@ -12,7 +12,7 @@ import time
 from http.cookiejar import Cookie, CookieJar
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
-from wssync.cookies.ages import AGE_ATTRIBUTE, make_age, with_ages
+from wssync.cookies.ages import AGE_ATTRIBUTE, as_stored, make_age, with_ages
 from wssync.cookies.fields import SetCookie, parse_set_cookie
 from wssync.cookies.scope import (
     HOST_ATTRIBUTE,
@@ -54,14 +54,16 @@ class _Storing:
         self._path = url.target.partition("?")[0]
         self._now = int(time.time())
         self._request = as_http_request(url)
-        self._known: Dict[Key, Cookie] = {_key(cookie): cookie for cookie in jar if not cookie.is_expired(self._now)}
+        self._known: Dict[Key, Cookie] = {
+            _key(cookie): cookie for cookie in as_stored(jar) if not cookie.is_expired(self._now)
+        }
 
     def store(self, parsed: List[SetCookie]) -> None:
         secure = self._secure_by_name()
         stored = set()
         for described in parsed:
             cookie = self._make(described)
-            if cookie is None or any(_hides(cookie, other) for other in secure.get(cookie.name, ())):
+            if not self._may_set(described) or any(_hides(cookie, other) for other in secure.get(cookie.name, ())):
                 continue
             if cookie.is_expired(self._now):
                 self._remove(cookie)
@@ -81,17 +83,20 @@ class _Storing:
                     found.setdefault(cookie.name, []).append(cookie)
         return found
 
-    def _make(self, described: SetCookie) -> Optional[Cookie]:
-        """The cookie for the jar; `None` if this server may not set it."""
+    def _may_set(self, described: SetCookie) -> bool:
+        """Whether the server may set it."""
+        domain = self._url.host if described.domain is None else described.domain
+        if described.domain is not None and not host_matches(self._url, domain):
+            return False
+        if self._document is not None and not domains_match(self._document.host, domain):
+            return False
+        return (self._url.secure or not described.secure) and _keeps_promise(described)
+
+    def _make(self, described: SetCookie) -> Cookie:
+        """The cookie for the jar."""
         domain = described.domain
-        if domain is not None and not host_matches(self._url, domain):
-            return None
         if domain is not None and (self._url.is_ip_address or "." not in domain):
             domain = None  # it names the host itself, and there is nothing below it
-        if self._document and not domains_match(self._document.host, domain or self._url.host):
-            return None
-        if (described.secure and not self._url.secure) or not _keeps_promise(described):
-            return None
         expires = described.expires_at(self._now)
         return Cookie(
             version=0,
@@ -133,7 +138,7 @@ class _Storing:
 
     def _bound(self, domain: str) -> None:
         """Take out the oldest of too many cookies, those without Secure first, as browsers do (section 5.3)."""
-        mine = [cookie for cookie in self._jar if cookie.domain == domain]
+        mine = [cookie for cookie in as_stored(self._jar) if cookie.domain == domain]
         if len(mine) <= MOST_OF_A_DOMAIN:
             return
         stored = [(cookie.secure, age, cookie) for age, cookie in with_ages(mine)]
