@@ -30,11 +30,8 @@ def cookie_header(jar: CookieJar, stored: Sequence[Cookie], url: WebSocketURL, f
     """The value of the `Cookie` field, `None` if there is nothing to send. `stored` is what is in the jar."""
     now = int(time.time())
     path = url.target.partition("?")[0]
-    due = [
-        (age, cookie)
-        for age, cookie in with_ages(stored)
-        if _is_for(cookie, url, first) and _is_due(cookie, url, path, now)
-    ]
+    ours = [cookie for cookie in stored if _is_for(cookie, url, first)]
+    due = [(age, cookie) for age, cookie in with_ages(ours) if _is_due(cookie, url, path, now)]
     found = [(-len(cookie.path or "/"), age, _pair(cookie)) for age, cookie in _allowed(jar, due, url, now)]
     found.sort(key=lambda entry: entry[:2])
     return "; ".join([pair for _, _, pair in found if _SENDABLE.fullmatch(pair)]) or None

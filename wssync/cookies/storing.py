@@ -54,9 +54,9 @@ class _Storing:
         self._path = url.target.partition("?")[0]
         self._now = int(time.time())
         self._request = as_http_request(url)
-        self._known: Dict[Key, Cookie] = {
-            _key(cookie): cookie for cookie in as_stored(jar) if not cookie.is_expired(self._now)
-        }
+        stored = as_stored(jar)
+        self._known: Dict[Key, Cookie] = {_key(cookie): cookie for cookie in stored if not cookie.is_expired(self._now)}
+        self._any_ended = len(self._known) < len(stored)
 
     def store(self, parsed: List[SetCookie]) -> None:
         secure = self._secure_by_name()
@@ -72,10 +72,11 @@ class _Storing:
                 stored.add(cookie.domain)
         for domain in stored:
             self._bound(domain)
-        self._jar.clear_expired_cookies()
+        if self._any_ended:
+            self._jar.clear_expired_cookies()
 
     def _secure_by_name(self) -> Dict[str, List[Cookie]]:
-        """The Secure cookies that a server without TLS must not hide or replace (rfc6265bis section 5.7 item 16)."""
+        """The Secure cookies that a server without TLS must not hide or replace (rfc6265bis section 5.7)."""
         found: Dict[str, List[Cookie]] = {}
         if not self._url.secure:
             for cookie in self._known.values():
@@ -135,6 +136,7 @@ class _Storing:
     def _remove(self, ended: Cookie) -> None:
         if self._known.pop(_key(ended), None) is not None:
             self._jar.set_cookie_if_ok(ended, self._request)
+            self._any_ended = True
 
     def _bound(self, domain: str) -> None:
         """Take out the oldest of too many cookies, those without Secure first, as browsers do (section 5.3)."""
@@ -147,6 +149,7 @@ class _Storing:
             ended = copy.copy(cookie)  # others may hold the object in other jars
             ended.expires = 0
             self._jar.set_cookie(ended)
+            self._any_ended = True
 
 
 def _key(cookie: Cookie) -> Key:
