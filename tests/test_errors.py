@@ -21,6 +21,7 @@ NUMBERS = {
     "TLSError": -1200,
     "CertificateError": -1202,
     "HandshakeError": -1011,
+    "AuthenticationFailed": -1013,
     "ConnectionClosed": -1005,
     "ProtocolError": -1005,
     "MessageTooBig": -1103,
@@ -49,6 +50,7 @@ class TreeTests(unittest.TestCase):
             (errors.ConnectionRefused, errors.ConnectionFailed),
             (errors.TLSError, errors.ConnectionFailed),
             (errors.CertificateError, errors.TLSError),
+            (errors.AuthenticationFailed, errors.HandshakeError),
             (errors.ProtocolError, errors.ConnectionClosed),
             (errors.MessageTooBig, errors.ConnectionClosed),
         ):

@@ -11,6 +11,7 @@
         TLSError
           CertificateError
       HandshakeError
+        AuthenticationFailed
       ConnectionClosed
         ProtocolError
         MessageTooBig
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "AuthenticationFailed",
     "Cancelled",
     "CertificateError",
     "ConnectionClosed",
@@ -159,6 +161,15 @@ class HandshakeError(WebSocketError):
     ) -> None:
         super().__init__(message, url=url, url_error_code=url_error_code)
         self.response = response
+
+
+class AuthenticationFailed(HandshakeError):
+    """The server wants to know who asks (401), and nothing is left to try.
+
+    `response` is its last refusal.
+    """
+
+    default_url_error_code = -1013
 
 
 class ConnectionClosed(WebSocketError):

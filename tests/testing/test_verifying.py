@@ -447,7 +447,7 @@ class ChoiceTests(unittest.TestCase):
     def test_an_algorithm_that_is_not_there(self) -> None:
         """Where OpenSSL has no SHA-512/256, that is said at once."""
         missing = mock.patch.object(hashlib, "new", side_effect=ValueError("unsupported hash type"))
-        with missing, self.assertRaisesRegex(ValueError, "SHA-512-256 is not to be had.*sha512_256"):
+        with missing, self.assertRaisesRegex(ValueError, "SHA-512-256 is not to be had"):
             DigestVerifier("user", "secret", algorithm="SHA-512-256")
 
     def test_the_password_is_not_shown(self) -> None:

@@ -21,8 +21,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Sequence
 
+from ..protocol.challenges import check_text, quote, to_octets
 from .openings import turn_down
-from .verifying import DigestVerifier, Refused, Verdict, check_text, find_credentials, quote, to_octets
+from .verifying import DigestVerifier, Refused, Verdict, find_credentials
 
 if TYPE_CHECKING:
     from .connection import ServerConnection

@@ -1,9 +1,10 @@
 """The server's half of Digest access authentication (RFC 7616, and RFC 2069 where no qop is offered).
 
-This is not the client's half turned round: it shares no line with it, so a mistake there is not approved by the same
-mistake here. It is as strict as the RFC and gives a reason for every refusal, since a test wants to know why. Where
-common clients are looser than the RFC without harm, it is too: `algorithm="MD5"` in quotes, and a user name in bare
-UTF-8.
+The computation and the grammar are those of `wssync.protocol`, which the client uses as well; a mistake there would
+approve of itself, so the tests of both hold the vectors that the RFCs print, and answers computed once more. All the
+rest is judged here alone, as strictly as the RFC says, with a reason for every refusal, since a test wants to know why.
+Where common clients are looser than the RFC without harm, it is too: `algorithm="MD5"` in quotes, and a user name in
+bare UTF-8.
 
 What clients send is bytes, seen through Latin-1 one character a byte, as all header fields are. Names and passwords of
 this side are text: their bytes are UTF-8 in normalization form C (RFC 7616 section 4).
@@ -11,31 +12,21 @@ this side are text: their bytes are UTF-8 in normalization form C (RFC 7616 sect
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 import secrets
 import threading
-import unicodedata
 from dataclasses import dataclass, field
 from typing import Callable, Dict, NamedTuple, Optional, Sequence
 from urllib.parse import unquote_to_bytes
 
+from ..protocol.challenges import check_text, quote, read_parameter, to_octets
+from ..protocol.digest import ALGORITHMS, Algorithm, find_algorithm
 from ..protocol.headers import printable
 
-__all__ = ["DigestVerifier", "Refused", "Verdict", "check_text", "find_credentials", "quote", "to_octets"]
+__all__ = ["DigestVerifier", "Refused", "Verdict", "find_credentials"]
 
-_HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
-_SESSION = "-sess"
-
-# Each pattern has one way to match at most: linear in the text, whatever the text is.
 _SCHEME = re.compile(r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+)(?: +|\Z)").match
-_PARAMETER = re.compile(
-    r"""[ \t,]* ([!#$%&'*+\-.^_`|~0-9A-Za-z]+) [ \t]*=[ \t]*
-        (?: ([!#$%&'*+\-.^_`|~0-9A-Za-z]+) | "((?:[^"\\]|\\.)*)" ) [ \t]*(?:,[ \t,]*|\Z)""",
-    re.VERBOSE,
-).match
-_ESCAPE = re.compile(r"\\(.)")
 _COUNT = re.compile(r"[0-9a-f]{8}")
 _EXTENDED = re.compile(r"(?i:UTF-8)'[A-Za-z0-9-]*'((?:%[0-9A-Fa-f]{2}|[!#$&+\-.^_`|~0-9A-Za-z])*)")
 
@@ -97,15 +88,11 @@ class DigestVerifier:
         for name, value in (("user name", self.user), ("password", self.password), ("realm", self.realm)):
             check_text(name, value)
         check_text("algorithm", self.algorithm)
-        self._session = self.algorithm.lower().endswith(_SESSION)
-        plain = (self.algorithm[: -len(_SESSION)] if self._session else self.algorithm).upper()
-        if plain not in _HASHES:
-            raise ValueError(f"{self.algorithm!r} is none of {', '.join(_HASHES)}, with or without {_SESSION}")
-        self.algorithm = plain + _SESSION * self._session
-        self._hash = _hash_function(plain)
+        self._algorithm = _known_algorithm(self.algorithm)
+        self.algorithm = self._algorithm.name
         if self.qop not in ("auth", None):
             raise ValueError(f"qop is 'auth' or None, not {self.qop!r}")
-        if self._session and self.qop is None:
+        if self._algorithm.is_session and self.qop is None:
             raise ValueError(f"{self.algorithm} needs the cnonce that only comes with qop (RFC 7616 section 3.4)")
         if self.uses is not None and self.uses < 0:
             raise ValueError(f"a nonce cannot be used {self.uses} times")
@@ -185,7 +172,7 @@ class DigestVerifier:
                 raise Refused("userhash was not offered")
             if "username*" in given:
                 raise Refused("username* does not go with userhash (RFC 7616 section 3.4)")
-            expected = self._hash(expected, to_octets(self.realm))
+            expected = self._algorithm.hash(expected, to_octets(self.realm))
         name = _octets(given["username"]) if "username" in given else _extended_value(given["username*"])
         if not hmac.compare_digest(name, expected):
             raise Refused("this is not the user")
@@ -198,13 +185,14 @@ class DigestVerifier:
 
     def _check_response(self, given: Dict[str, str], method: str, nonce: _Nonce) -> None:
         values = {name: _octets(value) for name, value in given.items()}
-        secret = self._hash(to_octets(self.user), to_octets(self.realm), to_octets(self.password))
-        if self._session:
+        algorithm = self._algorithm
+        secret = algorithm.secret(to_octets(self.user), to_octets(self.realm), to_octets(self.password))
+        if algorithm.is_session:
             cnonce = values["cnonce"] if nonce.first_cnonce is None else nonce.first_cnonce
-            secret = self._hash(secret, values["nonce"], cnonce)
-        what = self._hash(to_octets(method), values["uri"])
+            secret = algorithm.session_secret(secret, values["nonce"], cnonce)
         between = [values[name] for name in ("nonce", "nc", "cnonce", "qop") if name in values]
-        if not hmac.compare_digest(values["response"], self._hash(secret, *between, what)):
+        expected = algorithm.response(secret, to_octets(method), values["uri"], *between)
+        if not hmac.compare_digest(values["response"], expected):
             raise Refused("the response is wrong: another password, or another calculation")
 
     def _use(self, nonce: _Nonce, given: Dict[str, str]) -> Verdict:
@@ -221,28 +209,6 @@ class DigestVerifier:
         if nonce.first_cnonce is None:
             nonce.first_cnonce = _octets(given.get("cnonce", ""))
         return Verdict()
-
-
-def check_text(what: str, text: str) -> None:
-    """Raise ValueError for control characters, which neither credentials nor realms may have (RFC 7617 section 2).
-
-    TypeError for what is no text.
-    """
-    if not isinstance(text, str):
-        raise TypeError(f"the {what} is a str, not {type(text).__name__}")
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ValueError(f"the {what} has a control character")
-
-
-def to_octets(text: str) -> bytes:
-    """The bytes of this side's text: UTF-8 in normalization form C."""
-    return unicodedata.normalize("NFC", text).encode()
-
-
-def quote(text: str) -> str:
-    """This side's text as a quoted-string (RFC 9110 section 5.6.4), its UTF-8 seen through Latin-1."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + to_octets(escaped).decode("latin-1") + '"'
 
 
 def find_credentials(values: Sequence[str], scheme: str) -> str:
@@ -264,14 +230,13 @@ def _parse(text: str) -> Dict[str, str]:
     parameters: Dict[str, str] = {}
     position = 0
     while position < len(text):
-        found = _PARAMETER(text, position)
+        found = read_parameter(text, position)
         if found is None:
             raise Refused(f"the credentials are malformed at character {position} behind the scheme")
-        name, token, quoted = found.groups()
-        if name.lower() in parameters:
-            raise Refused(f"{printable(name.lower())} is given twice")
-        parameters[name.lower()] = _ESCAPE.sub(r"\1", quoted) if token is None else token
-        position = found.end()
+        if found.name in parameters:
+            raise Refused(f"{printable(found.name)} is given twice")
+        parameters[found.name] = found.value
+        position = found.end
     return parameters
 
 
@@ -287,15 +252,10 @@ def _extended_value(value: str) -> bytes:
     return unquote_to_bytes(found[1])
 
 
-def _hash_function(algorithm: str) -> Callable[..., bytes]:
-    """The hash, in hexadecimal, of parts joined by colons."""
-    name = _HASHES[algorithm]
-
-    def digest(*parts: bytes) -> bytes:
-        return hashlib.new(name, b":".join(parts), usedforsecurity=False).hexdigest().encode("ascii")
-
-    try:
-        digest()
-    except ValueError as error:
-        raise ValueError(f"{algorithm} is not to be had: the OpenSSL of this Python has no {name}") from error
-    return digest
+def _known_algorithm(name: str) -> Algorithm:
+    algorithm = find_algorithm(name)
+    if algorithm is not None:
+        return algorithm
+    if name.upper().removesuffix("-SESS") in ALGORITHMS:
+        raise ValueError(f"{name} is not to be had: the OpenSSL of this Python has no such hash")
+    raise ValueError(f"{name!r} is none of {', '.join(ALGORITHMS)}, with or without -sess")
