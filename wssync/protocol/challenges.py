@@ -53,8 +53,8 @@ _PARAMETER = re.compile(rf'[ \t,]*({_TOKEN})[ \t]*=[ \t]*(?:({_TOKEN})|"({_QUOTE
 _SCHEME = re.compile(rf"[ \t,]*({_TOKEN})(?:[ \t]+|(?=,)|\Z)").match
 _TOKEN68 = re.compile(r"([A-Za-z0-9\-._~+/]+=*)[ \t]*(?:,[ \t,]*|\Z)").match
 _END = re.compile(r"[ \t]*(?:,[ \t,]*|\Z)").match
-# What is skipped of a broken element: all up to a comma that is in no quoted string.
-_REST = re.compile(rf'(?:[^",]+|"{_QUOTED}")*').match
+# What a broken element is made of, when it is skipped up to a comma that is in no quoted string.
+_PIECE = re.compile(rf'[^",]+|"{_QUOTED}"').match
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 # As source text, for who is loaded before anything is challenged: C0, DEL, C1; and lone surrogates, which are no text.
 _NO_TEXT = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
@@ -176,8 +176,9 @@ class _FieldReader:
     def _skip(self) -> None:
         """Leave a broken element behind, and with it the challenge. An open quote takes the rest of the field."""
         self._scheme = None
-        rest = _REST(self._text, self._position)
-        end = _END(self._text, rest.end() if rest else self._position)
+        while (piece := _PIECE(self._text, self._position)) is not None:
+            self._position = piece.end()
+        end = _END(self._text, self._position)
         self._position = end.end() if end else len(self._text)
 
     def _finish(self) -> None:
