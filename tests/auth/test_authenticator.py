@@ -354,6 +354,19 @@ class ExchangeTests(AuthenticatorCase):
         self.assertEqual(len(with_delegate.sent), 1 + 2 * (1 + MAX_STALE))
 
 
+class CountTests(AuthenticatorCase):
+    def test_a_nonce_that_was_refused_with(self) -> None:
+        """Rule 74: if the server gives the same nonce again, its uses go on being counted, whoever is shown next."""
+        authenticator = Authenticator()
+        counts = []
+        for user in ("a", "b", "c"):
+            (challenge,) = self.ask(authenticator, DIGEST).challenges
+            authenticator.use(challenge, Credential(user, "x"))
+            counts.append(self.nonce_and_count(authenticator))
+            authenticator.challenged(refusal(DIGEST), *ORIGIN)
+        self.assertEqual(counts, [("n", "00000001"), ("n", "00000002"), ("n", "00000003")])
+
+
 class StaleTests(AuthenticatorCase):
     """When the nonce alone was too old."""
 

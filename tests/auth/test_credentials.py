@@ -6,7 +6,7 @@ import copy
 import pathlib
 import pickle
 import unittest
-from typing import Any, Tuple
+from typing import Any, Optional, Tuple
 
 from tests.support import cases, with_cases
 from wssync.auth import Credential, CredentialPersistence, ServerTrust
@@ -75,7 +75,7 @@ class CredentialTests(unittest.TestCase):
         self.assertNotIn("secret", str(caught.exception))
         for make in (Credential.for_trust, Credential.identity):
             with self.assertRaises(TypeError):
-                make(5)  # type: ignore[operator]
+                make(5)  # type: ignore[arg-type]
 
     @cases(
         user=("secret\n", "secret"),
@@ -104,7 +104,7 @@ class CredentialTests(unittest.TestCase):
         self.assertNotIn("secret", str(caught.exception))
         for arguments in ((None, "x"), ("Bearer", None)):
             with self.assertRaises(TypeError):
-                Credential.token(*arguments)  # type: ignore[arg-type]
+                Credential.token(*arguments)
 
     @cases(
         both=("wss://u%3A:p%40@h/", ("u:", "p@")),
@@ -112,10 +112,10 @@ class CredentialTests(unittest.TestCase):
         password_alone=("wss://:p@h/", ("", "p")),
         neither=("wss://h/", None),
     )
-    def test_of_a_url(self, url: str, expected: Tuple[str, str]) -> None:
+    def test_of_a_url(self, url: str, expected: Optional[Tuple[str, str]]) -> None:
         """Rule 65: the userinfo, decoded; it is not stored for tasks with another URL."""
         found = Credential.from_url(parse_url(url))
-        self.assertEqual(found, expected and Credential(*expected, CredentialPersistence.NONE))
+        self.assertEqual(found, None if expected is None else Credential(*expected, CredentialPersistence.NONE))
 
     def test_no_secret_is_shown(self) -> None:
         """Not the password, not the token, and no user name that may be a key."""

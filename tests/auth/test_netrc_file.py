@@ -122,8 +122,9 @@ class UnusableTests(NetrcCase):
 
     def test_a_password_with_a_control_character(self) -> None:
         """It could not be sent."""
-        path = self.write('machine example.com login user password "hidden\x01"\n', "odd")
-        self.assertUnusable(path, "cannot be used: the password has a control character")
+        with mock.patch("netrc.netrc") as read:
+            read.return_value.hosts = {"example.com": ("user", "", "hidden\x01")}
+            self.assertUnusable("odd", "^the netrc file odd cannot be used: the password has a control character")
 
 
 if __name__ == "__main__":

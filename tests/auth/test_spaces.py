@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import unittest
+from typing import Dict
 
 from wssync.auth import AuthenticationMethod, ProtectionSpace, ServerTrust
 from wssync.auth.spaces import origin_of
@@ -22,7 +23,8 @@ class MethodTests(unittest.TestCase):
         """Compared with a string, printed and formatted as one, on every Python."""
         method = AuthenticationMethod.HTTP_DIGEST
         self.assertEqual((method, str(method), f"{method}", f"{method}"), ("Digest",) * 4)
-        self.assertEqual({method: 1}["Digest"], 1)
+        spoken: Dict[str, int] = {method: 1}
+        self.assertEqual(spoken["Digest"], 1)
 
     def test_no_scheme_is_one_of_tls(self) -> None:
         """A server cannot ask by HTTP for what is asked by TLS: these are no tokens."""

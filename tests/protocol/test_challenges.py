@@ -7,8 +7,10 @@ import time
 import tracemalloc
 import unittest
 from typing import Any, Callable, Dict, List, Optional, Tuple
+from unittest import mock
 
 from tests.support import cases, with_cases
+from wssync.protocol import challenges as challenges_module
 from wssync.protocol.challenges import (
     MAX_CHALLENGES,
     MAX_PARAMETERS,
@@ -116,6 +118,9 @@ class ParsingTests(unittest.TestCase):
         """At most so many challenges, over one field or several, and no more text than a head can have."""
         self.assertEqual(len(parse(", ".join(["Basic realm=x"] * 1000))), MAX_CHALLENGES)
         self.assertEqual(len(parse(*["A, B, C"] * 1000)), MAX_CHALLENGES)
+        with mock.patch.object(challenges_module, "Challenge", wraps=Challenge) as made:
+            parse(*["A," * 1000] * 10)
+        self.assertLessEqual(made.call_count, MAX_CHALLENGES + 1)
         self.assertEqual(parse("Basic realm=" + "x" * 70_000, "Basic realm=y"), [])
         self.assertEqual(len(parse("Basic realm=" + "x" * 65_000, "Basic realm=y", "A" * 600, "B")), 2)
 

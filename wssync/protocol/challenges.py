@@ -119,7 +119,8 @@ def parse_challenges(values: Iterable[str]) -> List[Challenge]:
     left = _MAX_TEXT
     for value in values:
         left -= len(value)
-        if left < 0:  # and not half of a field, whose last value would be another one
+        # Not half of a field either: its last value would be another one.
+        if left < 0 or len(challenges) >= MAX_CHALLENGES:
             break
         challenges += _FieldReader(value, MAX_CHALLENGES - len(challenges)).read()
     return challenges[:MAX_CHALLENGES]
@@ -151,8 +152,7 @@ class _FieldReader:
         self._position = found.end
         if self._token is not None or found.name in self._parameters or len(self._parameters) == MAX_PARAMETERS:
             self._scheme = None
-        if self._scheme is not None:
-            self._parameters[found.name] = found.value
+        self._parameters[found.name] = found.value
         return True
 
     def _read_scheme(self) -> bool:
