@@ -16,6 +16,7 @@ from typing import Dict, Iterable, List, Optional, Tuple
 from ..frozen import Frozen
 from ..protocol.challenges import Challenge, decode_text, parse_challenges, quote, quote_octets, to_octets
 from ..protocol.digest import Algorithm, find_algorithm
+from ..protocol.headers import printable
 from .credentials import Credential
 from .spaces import AuthenticationMethod
 
@@ -62,9 +63,10 @@ class Offer(Frozen):
         """
         if credential.scheme is not None and credential.value is not None:
             if credential.scheme.lower() != self.scheme.lower():
-                raise ValueError(f"a token for {credential.scheme} does not answer {self.scheme}")
+                raise ValueError(f"a token for {credential.scheme} does not answer {printable(self.scheme)}")
             return _FixedAnswer(f"{credential.scheme} {credential.value}")
-        raise ValueError(f"only Credential.token({self.scheme!r}, ...) answers {self.scheme}")
+        scheme = printable(self.scheme)
+        raise ValueError(f"only Credential.token({scheme!r}, ...) answers {scheme}")
 
 
 class TokenOffer(Offer):
