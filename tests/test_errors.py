@@ -18,6 +18,7 @@ NUMBERS = {
     "ConnectionFailed": -1004,
     "HostNotFound": -1003,
     "ConnectionRefused": -1004,
+    "ProxyError": -1004,
     "TLSError": -1200,
     "CertificateError": -1202,
     "HandshakeError": -1011,
@@ -48,6 +49,7 @@ class TreeTests(unittest.TestCase):
         for child, parent in (
             (errors.HostNotFound, errors.ConnectionFailed),
             (errors.ConnectionRefused, errors.ConnectionFailed),
+            (errors.ProxyError, errors.ConnectionFailed),
             (errors.TLSError, errors.ConnectionFailed),
             (errors.CertificateError, errors.TLSError),
             (errors.AuthenticationFailed, errors.HandshakeError),
@@ -94,11 +96,12 @@ class ValueTests(unittest.TestCase):
         error = errors.MessageTooBig("x", size=6, limit=5, reason="r")
         self.assertEqual((error.code, error.size, error.limit, error.reason), (1009, 6, 5, "r"))
 
-    def test_a_handshake_error(self) -> None:
-        """It has the response, or None."""
+    def test_those_with_a_response(self) -> None:
+        """What a server or a proxy refused with has the response, or None."""
         response = wssync.Response("ws://h/", 404, "Not Found", wssync.Headers())
-        self.assertIs(errors.HandshakeError("x", response=response).response, response)
-        self.assertIsNone(errors.HandshakeError("x").response)
+        for kind in (errors.HandshakeError, errors.ProxyError):
+            self.assertIs(kind("x", response=response).response, response)
+            self.assertIsNone(kind("x").response)
 
 
 class PickleTests(unittest.TestCase):
@@ -109,6 +112,7 @@ class PickleTests(unittest.TestCase):
         samples.append(errors.ConnectionClosed("x", code=1000, reason="r", clean=True, sent_close=(1000, None)))
         samples.append(errors.MessageTooBig("x", size=3, limit=2))
         samples.append(errors.HandshakeError("x", response=response))
+        samples.append(errors.ProxyError("x", response=response))
         for error in samples:
             error.__cause__ = OSError(5, "lower")
             for again in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):

@@ -8,6 +8,7 @@
       ConnectionFailed
         HostNotFound
         ConnectionRefused
+        ProxyError
         TLSError
           CertificateError
       HandshakeError
@@ -51,6 +52,7 @@ __all__ = [
     "InvalidURL",
     "MessageTooBig",
     "ProtocolError",
+    "ProxyError",
     "SendQueueFull",
     "SessionInvalidated",
     "TLSError",
@@ -129,6 +131,25 @@ class HostNotFound(ConnectionFailed):
 
 class ConnectionRefused(ConnectionFailed):
     """The host answered that nobody listens on that port."""
+
+
+class ProxyError(ConnectionFailed):
+    """The proxy could not be reached, refused, or made no sense.
+
+    `response` holds what an HTTP proxy answered to CONNECT (status, headers, the first 64 KiB of the body; a 407 too),
+    or `None` where there was no such answer.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        url: Optional[str] = None,
+        url_error_code: Optional[int] = None,
+        response: Optional[ResponseLike] = None,
+    ) -> None:
+        super().__init__(message, url=url, url_error_code=url_error_code)
+        self.response = response
 
 
 class TLSError(ConnectionFailed):

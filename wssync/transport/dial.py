@@ -7,18 +7,20 @@ end at once when it is cancelled or late, and what was begun is closed on the wa
 attempt's waker: if the attempt has ended, the thread ends some time later, by itself, its answer unread.
 
 The addresses are tried as RFC 8305 says: the families in turn, the next one 250 ms after the last, or at once when one
-has failed; the first that connects wins.
+has failed; the first that connects wins. With a source address only the families that it has are tried, and with a
+source port, which two connections at once cannot have, one after the other.
 """
 
 from __future__ import annotations
 
 import errno
 import itertools
+import math
 import os
 import socket
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Deque, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ..errors import (
     ConnectionClosed,
@@ -28,7 +30,8 @@ from ..errors import (
     TimedOut,
     WebSocketError,
 )
-from .stream import Stream, TCPStream
+from ..frozen import Frozen
+from .stream import Address, Stream, TCPStream
 
 if TYPE_CHECKING:
     import ssl
@@ -36,10 +39,13 @@ if TYPE_CHECKING:
     from .tls_stream import TLSStream
     from .waiting import Attempt, Waker
 
-__all__ = ["dial", "start_tls"]
+__all__ = ["DialOptions", "dial", "start_tls"]
 
 STAGGER = 0.25
 """Seconds before the next address is tried beside the last ("Connection Attempt Delay", RFC 8305 section 5)."""
+
+PATH_AGAIN = 0.05
+"""Seconds until a Unix socket is asked again whose queue was full: there the system does not tell when it has room."""
 
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EALREADY, errno.EINTR}
 _NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN}
@@ -49,8 +55,35 @@ _serial = itertools.count(1)
 Target = Tuple[int, Tuple[Any, ...]]
 """A family, and an address of it as `socket.connect` wants it."""
 
+Sources = Dict[int, Tuple[Any, ...]]
+"""Families, and an address of each as `socket.bind` wants it."""
+
 Failure = Tuple[Target, OSError]
 """An address that could not be connected to, and why."""
+
+Trace = Callable[..., object]
+
+
+class DialOptions(Frozen):
+    """Where a connection starts from, whether it stays on this machine, and who hears of its steps.
+
+    source_address: (host, port) to connect from, as in `socket.create_connection`: "" is any address, 0 any port.
+    unix_path: connect to this Unix socket in the place of any host and port.
+    trace: called on the dialling thread, must not block and must not raise, as
+        `trace("resolve_start", host=, port=)` and `trace("resolve_end", addresses=)` where a name is looked up;
+        `trace("connect_start", address=)` for each address that is tried;
+        `trace("connect_failed", address=, error=)` with the OSError, for each that fails;
+        `trace("connect_end", local=, remote=)` once, for the one that is used. One that another was quicker than, or
+        that was pending at a cancel, is not heard of again. Addresses are (IP address, port), or the path of a Unix
+        socket, whose `local` and `remote` are `None`.
+    """
+
+    source_address: Optional[Tuple[str, int]] = None
+    unix_path: Optional[str] = None
+    trace: Optional[Trace] = None
+
+
+_PLAIN = DialOptions()
 
 
 def dial(
@@ -61,21 +94,90 @@ def dial(
     tls: Optional[ssl.SSLContext] = None,
     server_hostname: Optional[str] = None,
     url: Optional[str] = None,
+    options: DialOptions = _PLAIN,
 ) -> Stream:
     """Connect to `host` (a name, or an IP address without brackets) and `port`, with TLS if there is a context for it.
 
     The certificate is checked against `server_hostname`, by default `host`. The stream has the attempt's waker. `url`,
     which must hold no secret, goes into the errors. Names are looked up by `socket.getaddrinfo`, in a thread.
 
+    With a Unix socket in the `options` nothing is looked up, and `host` is only whom the certificate must name.
+
     HostNotFound, ConnectionRefused or ConnectionFailed, which name every address tried; TLSError, CertificateError;
     TimedOut; whatever the attempt's `check` raises. No descriptor is left open then.
     """
     try:
-        targets = _resolve(host, port, attempt)
-        stream = TCPStream(_Race(targets, attempt).run(f"{host} port {port}"), attempt.waker)
+        if options.unix_path is None:
+            sock = _connect(host, port, attempt, options)
+        else:
+            sock = _connect_to_path(options.unix_path, attempt, options.trace)
+        stream = _connected(sock, attempt, options.trace)
         return stream if tls is None else start_tls(stream, attempt, tls, server_hostname or host, url)
     except (ConnectionFailed, TimedOut) as error:
         error.url = error.url or url
+        raise
+
+
+def _connected(sock: socket.socket, attempt: Attempt, trace: Optional[Trace]) -> Stream:
+    stream = TCPStream(sock, attempt.waker)
+    try:
+        if trace is not None:
+            trace("connect_end", local=stream.local_address, remote=stream.remote_address)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
+def _connect(host: str, port: int, attempt: Attempt, options: DialOptions) -> socket.socket:
+    targets = _resolve(host, port, attempt, options.trace)
+    if options.source_address is None:
+        return _Race(targets, attempt, trace=options.trace).run(f"{host} port {port}")
+    sources = _sources(*options.source_address, attempt)
+    fitting = [target for target in targets if target[0] in sources]
+    if not fitting:
+        raise ConnectionFailed(f"{host} has no address of the family of the source address {options.source_address[0]}")
+    return _Race(fitting, attempt, sources, options.trace).run(f"{host} port {port}")
+
+
+def _sources(host: str, port: int, attempt: Attempt) -> Sources:
+    """For each family the first address of `host` to start from."""
+    if not host:
+        return {socket.AF_INET: ("", port), socket.AF_INET6: ("", port, 0, 0)}
+    try:
+        found = _resolve(host, port, attempt)
+    except HostNotFound as error:
+        raise ConnectionFailed(f"the source address: {error}") from error
+    return dict(reversed(found))  # so the first of a family stands
+
+
+def _connect_to_path(path: str, attempt: Attempt, trace: Optional[Trace]) -> socket.socket:
+    if not hasattr(socket, "AF_UNIX"):
+        raise ConnectionFailed("this platform has no Unix sockets")
+    attempt.check()
+    if trace is not None:
+        trace("connect_start", address=path)
+    while True:
+        try:
+            return _connect_at_once(path)
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if trace is not None:
+                trace("connect_failed", address=path, error=error)
+            kind = ConnectionRefused if isinstance(error, ConnectionRefusedError) else ConnectionFailed
+            raise kind(f"could not connect to the Unix socket {path!r}: {error.strerror or error}") from error
+        attempt.wait(timeout=PATH_AGAIN)
+
+
+def _connect_at_once(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.connect(path)
+        return sock
+    except BaseException:
+        sock.close()
         raise
 
 
@@ -109,19 +211,24 @@ def start_tls(
         raise
 
 
-def _resolve(host: str, port: int, attempt: Attempt) -> List[Target]:
+def _resolve(host: str, port: int, attempt: Attempt, trace: Optional[Trace] = None) -> List[Target]:
     for family, rest in ((socket.AF_INET, ()), (socket.AF_INET6, (0, 0))):
         try:
             socket.inet_pton(family, host)
         except (OSError, ValueError):
             continue
         return [(int(family), (host, port, *rest))]
+    if trace is not None:
+        trace("resolve_start", host=host, port=port)
     answers = _ask_resolver(host, port, attempt)
     found = [(family, address) for family, _, _, _, address in answers]
     targets = [target for target in dict.fromkeys(found) if target[0] in (socket.AF_INET, socket.AF_INET6)]
     if not targets:
         raise HostNotFound(f"{host} has no address")
-    return _interleave(targets)
+    targets = _interleave(targets)
+    if trace is not None:
+        trace("resolve_end", addresses=[_address(target) for target in targets])
+    return targets
 
 
 def _ask_resolver(host: str, port: int, attempt: Attempt) -> Sequence[Tuple[Any, ...]]:
@@ -167,10 +274,20 @@ def _interleave(targets: Iterable[Target]) -> List[Target]:
 
 
 class _Race:
-    """The connects to all addresses of a host."""
+    """The connects to all addresses of a host, from `sources` if there are such."""
 
-    def __init__(self, targets: Iterable[Target], attempt: Attempt) -> None:
+    def __init__(
+        self,
+        targets: Iterable[Target],
+        attempt: Attempt,
+        sources: Optional[Sources] = None,
+        trace: Optional[Trace] = None,
+    ) -> None:
         self._attempt = attempt
+        self._sources = sources or {}
+        self._trace = trace
+        has_port = any(address[1] for address in self._sources.values())
+        self._stagger = math.inf if has_port else STAGGER
         self._clock = attempt.deadline.clock
         self._waiting: Deque[Target] = deque(targets)
         self._pending: Dict[socket.socket, Target] = {}
@@ -193,22 +310,26 @@ class _Race:
         raise _all_failed(place, self._failures)
 
     def _start(self, target: Target) -> None:
+        if self._trace is not None:
+            self._trace("connect_start", address=_address(target))
         try:
             sock = socket.socket(target[0], socket.SOCK_STREAM)
         except OSError as error:
-            self._failures.append((target, error))
+            self._record(target, error)
             return
         self._pending[sock] = target
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if target[0] in self._sources:
+                sock.bind(self._sources[target[0]])
             code = sock.connect_ex(target[1])
         except OSError as error:
             self._fail(sock, error)
             return
         if code in _IN_PROGRESS or not code:
-            self._next_start = self._clock.now() + STAGGER
+            self._next_start = self._clock.now() + self._stagger
         else:
             self._fail(sock, _error(code))
 
@@ -224,13 +345,24 @@ class _Race:
         return None
 
     def _fail(self, sock: socket.socket, error: OSError) -> None:
-        self._failures.append((self._pending.pop(sock), error))
+        target = self._pending.pop(sock)
         sock.close()
         self._next_start = self._clock.now()
+        self._record(target, error)
+
+    def _record(self, target: Target, error: OSError) -> None:
+        self._failures.append((target, error))
+        if self._trace is not None:
+            self._trace("connect_failed", address=_address(target), error=error)
 
 
 def _error(code: int) -> OSError:
     return OSError(code, os.strerror(code))
+
+
+def _address(target: Target) -> Address:
+    host, port = target[1][:2]
+    return str(host), int(port)
 
 
 def _spell(family: int, address: Tuple[Any, ...]) -> str:
