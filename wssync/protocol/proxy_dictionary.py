@@ -110,7 +110,9 @@ def _proxy(dictionary: Mapping[str, object], kind: str) -> Optional[Proxy]:
         raise TypeError(f"{kind}Port is an int, not {type(port).__name__}")
     if "@" in host:
         raise ValueError(f"{kind}Proxy is a host alone, without user name and password")
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
     try:
-        return parse_proxy(f"{scheme}://[{host}]:{port}" if host.count(":") > 1 else f"{scheme}://{host}:{port}")
+        return parse_proxy(f"{scheme}://{host}:{port}")
     except ValueError as error:
         raise ValueError(f"{kind}Proxy and {kind}Port make no proxy: {error}") from None
