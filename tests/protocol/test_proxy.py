@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import unittest
-from typing import Any, Optional, Tuple
+from typing import Any, Optional
 
 from tests.support import cases, with_cases
 from wssync.protocol.headers import Headers

@@ -12,8 +12,10 @@ import os
 import socket
 import ssl
 import sys
+import tempfile
 import threading
 import unittest
+from types import SimpleNamespace
 from typing import Any, Callable, ClassVar, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 from unittest import mock
 
@@ -37,13 +39,16 @@ from wssync.errors import (
     TLSError,
     WebSocketError,
 )
+from wssync.transport import dial as dialling
 from wssync.transport.clock import Deadline
-from wssync.transport.dial import dial, start_tls
+from wssync.transport.dial import DialOptions, dial, start_tls
 from wssync.transport.stream import Stream, TCPStream
 from wssync.transport.tls_stream import TLSStream
 from wssync.transport.waiting import Attempt, Waker
 
 URL = "wss://example.org/chat"
+SOURCE = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+"""Where all of 127.0.0.0/8 is this machine, an address that the system would not choose by itself."""
 Answers = Sequence[Tuple[Any, ...]]
 
 
@@ -291,11 +296,196 @@ class ConnectingTests(DialTestCase):
         with self.assertRaises(Cancelled):
             self.dial("127.0.0.1", place[1], attempt)
 
+    def test_what_is_traced(self) -> None:
+        """The connection that is used is told of with both its ends."""
+        _, port = self.listener()
+        trace = mock.Mock()
+        stream = self.dial("127.0.0.1", port, options=DialOptions(trace=trace))
+        started = mock.call("connect_start", address=("127.0.0.1", port))
+        ended = mock.call("connect_end", local=stream.local_address, remote=("127.0.0.1", port))
+        self.assertEqual(trace.mock_calls, [started, ended])
+
+    def test_a_trace_that_raises(self) -> None:
+        """It must not; if it does, no descriptor is left open."""
+        _, port = self.listener()
+        for event in ("connect_start", "connect_end", "connect_failed"):
+
+            def trace(told: str, event: str = event, **_: object) -> None:
+                if told == event:
+                    raise ZeroDivisionError
+
+            place = closed_port() if event == "connect_failed" else port
+            with self.subTest(event), self.assertRaises(ZeroDivisionError):
+                self.dial("127.0.0.1", place, options=DialOptions(trace=trace))
+
+    def test_an_address_to_start_from(self) -> None:
+        """`source_address` is where the server sees the connection come from; port 0 and "" leave it to the system."""
+        listener, port = self.listener()
+        for source in ((SOURCE, 0), (SOURCE, closed_port()), ("", 0), ("", closed_port())):
+            with self.subTest(source=source):
+                stream = self.dial("127.0.0.1", port, options=DialOptions(source_address=source))
+                peer, address = listener.accept()
+                reset(peer)  # so that the port is free again
+                self.assertEqual(address, stream.local_address)
+                self.assertIn(address[0], (source[0], "127.0.0.1"))
+                self.assertIn(source[1], (0, address[1]))
+
+    def test_an_address_that_is_not_ours(self) -> None:
+        """An address that this machine has not is a failed connection to each of the server's addresses."""
+        _, port = self.listener()
+        with self.assertRaises(ConnectionFailed) as caught:
+            self.dial("127.0.0.1", port, options=DialOptions(source_address=("192.0.2.1", 0)), url=URL)
+        assert isinstance(caught.exception.__cause__, OSError)
+        self.assertEqual(caught.exception.__cause__.errno, errno.EADDRNOTAVAIL)
+        self.assertEqual(caught.exception.url, URL)
+
+    def test_a_name_to_start_from(self) -> None:
+        """As in `socket.create_connection` it may be a name; one that nobody knows is no fault of the server's name."""
+        listener, port = self.listener()
+        resolve = mock.Mock(return_value=answer((SOURCE, 0), ("127.0.0.1", 0), ("::1", 0)))
+        stream = self.dial("127.0.0.1", port, resolve=resolve, options=DialOptions(source_address=("here.example", 0)))
+        reset(listener.accept()[0])
+        resolve.assert_called_once_with("here.example", 0, type=socket.SOCK_STREAM)
+        assert stream.local_address is not None
+        self.assertEqual(stream.local_address[0], SOURCE)
+        unknown = mock.Mock(side_effect=socket.gaierror(socket.EAI_NONAME, "unknown"))
+        with self.assertRaisesRegex(ConnectionFailed, "the source address: nowhere") as caught:
+            self.dial("127.0.0.1", port, resolve=unknown, options=DialOptions(source_address=("nowhere", 0)))
+        self.assertNotIsInstance(caught.exception, HostNotFound)
+
     def test_a_cancel_before_anything(self) -> None:
         """An attempt that is cancelled already connects to nothing."""
         _, port = self.listener()
         with self.assertRaises(Cancelled):
             self.dial("127.0.0.1", port, self.attempt(check=mock.Mock(side_effect=Cancelled("at once"))))
+
+
+@unittest.skipUnless(hasattr(socket, "AF_UNIX"), "no Unix sockets")
+class UnixTests(DialTestCase):
+    """`unix_path`: a socket of this machine in the place of host and port."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        directory = tempfile.TemporaryDirectory(prefix="wssync-")
+        self.addCleanup(directory.cleanup)
+        self.path = os.path.join(directory.name, "socket")
+        self.options = DialOptions(unix_path=self.path)
+        # Nothing is looked up.
+        self.resolve = mock.Mock(side_effect=AssertionError("a look-up"))
+
+    def listen(self, backlog: int = 1) -> socket.socket:
+        listener = socket.socket(socket.AF_UNIX)
+        self.addCleanup(listener.close)
+        listener.bind(self.path)
+        listener.listen(backlog)
+        return listener
+
+    def test_bytes_flow(self) -> None:
+        """It is a stream as others are, without addresses of the Internet."""
+        listener = self.listen()
+        stream = self.dial("example.org", 80, resolve=self.resolve, options=self.options)
+        with listener.accept()[0] as peer:
+            stream.send(b"ping")
+            self.assertEqual(peer.recv(10), b"ping")
+            peer.sendall(b"pong")
+            stream.wait(True, False, PATIENCE)
+            self.assertEqual(stream.recv(10), b"pong")
+        self.assertEqual((stream.local_address, stream.remote_address), (None, None))
+
+    def test_tls_checks_the_host(self) -> None:
+        """Over TLS the certificate must name the host of the URL."""
+        for name, kind in (("example.org", None), ("example.com", CertificateError)):
+            listener = self.listen()
+
+            def serve(listener: socket.socket = listener) -> None:
+                sock, _ = listener.accept()
+                sock.settimeout(PATIENCE)
+                with contextlib.suppress(OSError), server_context("example.org").wrap_socket(sock, server_side=True):
+                    pass
+                sock.close()
+
+            server = Running(serve)
+            options: Dict[str, Any] = {"tls": client_context(), "resolve": self.resolve, "options": self.options}
+            if kind is None:
+                self.dial(name, 443, **options)
+            else:
+                with self.assertRaises(kind):
+                    self.dial(name, 443, **options)
+            server.result()
+            os.unlink(self.path)
+
+    def test_there_is_none(self) -> None:
+        """A path where nothing is, or nobody listens, or that is too long, is a failed connection that names it."""
+        nobody = socket.socket(socket.AF_UNIX)
+        self.addCleanup(nobody.close)
+        nobody.bind(self.path)
+        for path, kind in (
+            (self.path, ConnectionRefused),
+            (self.path + "x", ConnectionFailed),
+            (self.path + "x" * 200, ConnectionFailed),
+        ):
+            with self.assertRaises(ConnectionFailed) as caught:
+                self.dial("h", 80, options=DialOptions(unix_path=path), url=URL)
+            self.assertIs(type(caught.exception), kind)
+            self.assertEqual((caught.exception.url_error_code, caught.exception.url), (-1004, URL))
+            self.assertIn(path, str(caught.exception))
+            self.assertIsInstance(caught.exception.__cause__, OSError)
+
+    def test_no_unix_sockets_here(self) -> None:
+        """Where the platform has none the error says so."""
+        with (
+            mock.patch.object(dialling, "socket", SimpleNamespace()),
+            self.assertRaisesRegex(ConnectionFailed, "no Unix sockets"),
+        ):
+            self.dial("h", 80, options=self.options)
+
+    @unittest.skipUnless(sys.platform == "linux", "others refuse at once")
+    def test_a_full_queue(self) -> None:
+        """A server that is slow to accept is waited for, until the deadline or a cancel."""
+        listener = self.listen(0)
+        with socket.socket(socket.AF_UNIX) as filler:
+            filler.connect(self.path)
+            clock = StillClock()
+            attempt = self.attempt(clock=clock, seconds=10.0)
+            asked: List[str] = []
+
+            def trace(event: str, **_: object) -> None:
+                asked.append(event)
+                clock.advance(11.0)
+
+            with self.assertRaises(TimedOut):
+                self.dial("h", 80, attempt, options=DialOptions(unix_path=self.path, trace=trace))
+            self.assertEqual(asked, ["connect_start"])
+            _, attempt = self.cancelling(after=3)
+            with self.assertRaises(Cancelled):
+                self.dial("h", 80, attempt, options=self.options)
+            attempt = self.attempt()
+            with mock.patch.object(attempt, "wait", side_effect=lambda timeout: listener.accept()[0].close()) as wait:
+                self.dial("h", 80, attempt, options=self.options)
+            wait.assert_called_once_with(timeout=0.05)
+
+    def test_a_cancel_before_anything(self) -> None:
+        """An attempt that is cancelled already connects to nothing."""
+        self.listen()
+        trace = mock.Mock()
+        with self.assertRaises(Cancelled):
+            attempt = self.attempt(check=mock.Mock(side_effect=Cancelled("at once")))
+            self.dial("h", 80, attempt, options=DialOptions(unix_path=self.path, trace=trace))
+        trace.assert_not_called()
+
+    def test_what_is_traced(self) -> None:
+        """The one try, by the path."""
+        trace = mock.Mock()
+        options = DialOptions(unix_path=self.path, trace=trace)
+        with self.assertRaises(ConnectionFailed) as caught:
+            self.dial("h", 80, options=options)
+        failed = mock.call("connect_failed", address=self.path, error=caught.exception.__cause__)
+        self.assertEqual(trace.mock_calls, [mock.call("connect_start", address=self.path), failed])
+        self.listen()
+        trace.reset_mock()
+        self.dial("h", 80, options=options)
+        ended = mock.call("connect_end", local=None, remote=None)
+        self.assertEqual(trace.mock_calls, [mock.call("connect_start", address=self.path), ended])
 
 
 class ScriptedSocket(socket.socket):
@@ -310,6 +500,10 @@ class ScriptedSocket(socket.socket):
         super().__init__(socket.AF_INET, kind)
         self.opened.append(self)
         self.address = ""
+        self.source: Any = None
+
+    def bind(self, address: Any) -> None:
+        self.source = address
 
     def setsockopt(self, *arguments: Any) -> None:
         if self.scripts.get("options"):
@@ -364,20 +558,27 @@ V6 = [f"2001:db8::{number}" for number in range(1, 5)]
 class RaceTests(DialTestCase):
     """Several addresses: RFC 8305, with sockets after a script and a clock in the hand."""
 
+    options = DialOptions()
+
     def race(self, places: Sequence[str], **scripts: Any) -> str:
-        """Dial; return the address that won."""
+        """Dial with `options`; return the address that won."""
         self.scripted = ScriptedAttempt(StillClock(), self.waker())
         ScriptedSocket.scripts, ScriptedSocket.opened = scripts, []
         try:
             with mock.patch.object(socket, "socket", ScriptedSocket):
                 stream = self.dial(
-                    "example.org", 80, self.scripted, resolve=resolver(*((place, 80) for place in places))
+                    "example.org",
+                    80,
+                    self.scripted,
+                    resolve=resolver(*((place, 80) for place in places)),
+                    options=self.options,
                 )
             assert isinstance(stream, TCPStream)
             assert isinstance(stream._sock, ScriptedSocket)
             return stream._sock.address
         finally:
             self.tried = [sock.address for sock in ScriptedSocket.opened]
+            self.sources = [sock.source for sock in ScriptedSocket.opened]
             self.left_open = [sock.address for sock in ScriptedSocket.opened if sock.fileno() >= 0]
             for sock in ScriptedSocket.opened:
                 sock.close()
@@ -478,6 +679,69 @@ class RaceTests(DialTestCase):
             self.race(V4[:2], options=True)
         self.assertIn("no such option", str(caught.exception))
         self.assertEqual(self.left_open, [])
+
+    def test_the_families_of_the_source(self) -> None:
+        """Rule 107: with a source address only addresses of its family are tried, in the same race."""
+        for source, tried, bound in (
+            (("192.0.2.9", 0), V4[:3], ("192.0.2.9", 0)),
+            (("2001:db8::9", 0), V6[:2], ("2001:db8::9", 0, 0, 0)),
+        ):
+            self.options = DialOptions(source_address=source)
+            with self.assertRaises(Cancelled):
+                self.race([V6[0], V4[0], V6[1], *V4[1:3]])
+            self.assertEqual(self.tried, tried)
+            self.assertEqual(self.sources, [bound] * len(tried))
+            self.assertEqual(self.scripted.times, [0.25 * number for number in range(len(tried))])
+
+    def test_any_source(self) -> None:
+        """With "" all families are tried, each from its own wildcard."""
+        self.options = DialOptions(source_address=("", 0))
+        with self.assertRaises(Cancelled):
+            self.race([V6[0], V4[0]])
+        self.assertEqual(self.sources, [("", 0, 0, 0), ("", 0)])
+
+    def test_a_source_without_a_family_in_common(self) -> None:
+        """A server that has no address of the source's family cannot be reached from there; nothing is tried."""
+        self.options = DialOptions(source_address=("2001:db8::9", 0))
+        with self.assertRaisesRegex(ConnectionFailed, "no address of the family of the source address 2001:db8::9"):
+            self.race(V4)
+        self.assertEqual(self.tried, [])
+
+    def test_a_source_port_is_for_one_at_a_time(self) -> None:
+        """Rule 107: from a fixed port the next address is tried when the last has failed, however long that takes."""
+        self.options = DialOptions(source_address=("192.0.2.9", 4711))
+        winner = self.race(V4, v4_1=(3.0, errno.ETIMEDOUT), v4_2=errno.ENETUNREACH, v4_3=(60.0, 0))
+        self.assertEqual(winner, V4[2])
+        self.assertEqual(self.tried, V4[:3])
+        self.assertEqual(self.scripted.times, [0.0, 3.0])
+
+    def test_what_is_traced(self) -> None:
+        """Each step once: the look-up, every address that is tried, every one that fails, the one that is used."""
+        trace = mock.Mock()
+        self.options = DialOptions(trace=trace)
+        self.race([V6[0], *V4[:3]], v6_1=(0.1, errno.ECONNREFUSED), v4_1=(NEVER, 0), v4_2=(0.1, 0))
+        told = [(call.args[0], *call.kwargs.values()) for call in trace.mock_calls]
+        refused = told[3][2]
+        self.assertEqual(
+            told[:-1],
+            [
+                ("resolve_start", "example.org", 80),
+                ("resolve_end", [(place, 80) for place in (V6[0], *V4[:3])]),
+                ("connect_start", (V6[0], 80)),
+                ("connect_failed", (V6[0], 80), refused),
+                ("connect_start", (V4[0], 80)),
+                ("connect_start", (V4[1], 80)),
+            ],
+        )
+        self.assertEqual(refused.errno, errno.ECONNREFUSED)
+        self.assertEqual(told[-1][0], "connect_end")
+
+    def test_a_family_that_the_system_has_not_is_traced(self) -> None:
+        """A socket that cannot be made is a failure too; an address needs no look-up, so none is told of."""
+        trace = mock.Mock()
+        with mock.patch.object(socket, "socket", side_effect=OSError(errno.EMFILE, "too many")):
+            self.assertRaises(ConnectionFailed, self.dial, V4[0], 80, options=DialOptions(trace=trace))
+        self.assertEqual([call.args[0] for call in trace.mock_calls], ["connect_start", "connect_failed"])
 
     def test_a_cancel_closes_all(self) -> None:
         """When the attempt ends in the middle of the race no descriptor is left."""
