@@ -739,8 +739,9 @@ class RaceTests(DialTestCase):
     def test_a_family_that_the_system_has_not_is_traced(self) -> None:
         """A socket that cannot be made is a failure too; an address needs no look-up, so none is told of."""
         trace = mock.Mock()
+        attempt = self.attempt()
         with mock.patch.object(socket, "socket", side_effect=OSError(errno.EMFILE, "too many")):
-            self.assertRaises(ConnectionFailed, self.dial, V4[0], 80, options=DialOptions(trace=trace))
+            self.assertRaises(ConnectionFailed, self.dial, V4[0], 80, attempt, options=DialOptions(trace=trace))
         self.assertEqual([call.args[0] for call in trace.mock_calls], ["connect_start", "connect_failed"])
 
     def test_a_cancel_closes_all(self) -> None:

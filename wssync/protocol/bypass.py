@@ -18,7 +18,7 @@ An entry that is nothing of the kind excepts nothing.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Iterable, Union
+from typing import TYPE_CHECKING, Iterable, Optional, Union
 
 from ..errors import InvalidURL
 from .proxy import explicit_port
@@ -57,25 +57,30 @@ def _means(entry: str, url: WebSocketURL, exact: bool) -> bool:
         return True
     if "/" in entry:
         return url.is_ip_address and _is_in_network(url.host, entry)
-    below_only = entry.startswith("*.")
-    name = entry[2:] if below_only else entry.lstrip(".")
+    name = entry[2:] if entry.startswith("*.") else entry.lstrip(".")
     if "*" in name:
         return _matches(url.server_name, entry)
-    if re.search("[@?]", name):
+    meant = _read(name, url.port)
+    if meant is None:
         return False
+    if meant.is_ip_address:
+        return url.is_ip_address and _address(meant.host) == _address(url.host)
+    if url.server_name == meant.server_name:
+        return not entry.startswith("*.")
+    is_below = url.server_name.endswith(f".{meant.server_name}")
+    return is_below and (not exact or entry != name)
+
+
+def _read(name: str, port: int) -> Optional[WebSocketURL]:
+    """A host with or without a port, by the parser of all hosts; `None` for no host, and for another port."""
+    if re.search("[@?]", name):
+        return None
     authority = f"[{name}]" if name.count(":") > 1 and not name.startswith("[") else name
     try:
         meant = parse_url(f"ws://{authority}")
     except InvalidURL:
-        return False
-    if explicit_port(authority) not in (None, url.port):
-        return False
-    if meant.is_ip_address:
-        return url.is_ip_address and _address(meant.host) == _address(url.host)
-    is_below = url.server_name.endswith(f".{meant.server_name}")
-    if below_only:
-        return is_below
-    return url.server_name == meant.server_name or (is_below and (not exact or entry.startswith(".")))
+        return None
+    return meant if explicit_port(authority) in (None, port) else None
 
 
 def _matches(host: str, pattern: str) -> bool:
