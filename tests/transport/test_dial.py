@@ -306,7 +306,7 @@ class ConnectingTests(DialTestCase):
         self.assertEqual(trace.mock_calls, [started, ended])
 
     def test_a_trace_that_raises(self) -> None:
-        """It must not; if it does, no descriptor is left open."""
+        """It must not; if it does, all is closed, not left to the collector of garbage."""
         _, port = self.listener()
         for event in ("connect_start", "connect_end", "connect_failed"):
 
@@ -315,8 +315,13 @@ class ConnectingTests(DialTestCase):
                     raise ZeroDivisionError
 
             place = closed_port() if event == "connect_failed" else port
-            with self.subTest(event), self.assertRaises(ZeroDivisionError):
+            with (
+                self.subTest(event),
+                mock.patch.object(TCPStream, "close", autospec=True, side_effect=TCPStream.close) as close,
+                self.assertRaises(ZeroDivisionError),
+            ):
                 self.dial("127.0.0.1", place, options=DialOptions(trace=trace))
+            self.assertEqual(close.called, event == "connect_end")
 
     def test_an_address_to_start_from(self) -> None:
         """`source_address` is where the server sees the connection come from; port 0 and "" leave it to the system."""

@@ -76,6 +76,7 @@ class SurroundingsTests(unittest.TestCase):
         ws_not_by_https=("ws://example.org", {"https": OTHER}, None),
         wss_not_by_http=("wss://example.org", {"http": OTHER}, None),
         socks_last=("wss://example.org", {"https": PROXY, "socks": "socks5://s", "all": OTHER}, PROXY),
+        socks_last_for_ws=("ws://example.org", {"http": PROXY, "socks": "socks5://s", "all": OTHER}, PROXY),
         socks=("ws://example.org", {"https": PROXY, "socks": "socks5h://s", "all": OTHER}, "socks5://s:1080"),
         all=("ws://example.org", {"all": PROXY}, PROXY),
         empty=("ws://example.org", {"http": "", "all": PROXY}, PROXY),
@@ -191,17 +192,28 @@ class EnvironmentTests(unittest.TestCase):
             self.assertIsNone(choose_proxy(parse_url("wss://example.org"), True))
             self.assertEqual(choose_proxy(parse_url("wss://example.com"), True), parse_proxy(PROXY))
 
+    def test_who_has_replaced_it_is_heard(self) -> None:
+        """Where `urllib.request` is loaded it is asked, so that a program can put its own `getproxies` there."""
+        with (
+            mock.patch.dict(os.environ, clear=True),
+            mock.patch.object(proxies, "_SYSTEM_HAS_PROXIES", False),
+            mock.patch.object(urllib.request, "getproxies", lambda: {"http": PROXY}),
+        ):
+            self.assertEqual(choose_proxy(parse_url("ws://example.org"), True), parse_proxy(PROXY))
+
     def test_at_a_glance(self) -> None:
-        """Only where `urllib.request` would have to be loaded the variables are looked through for it."""
+        """`urllib.request` is loaded where a variable may be for it, or the system has proxies of its own."""
         self.addCleanup(setattr, urllib, "request", urllib.request)  # a second import would leave another there
         bare = {name: module for name, module in sys.modules.items() if name != "urllib.request"}
-        with mock.patch.object(proxies, "_SYSTEM_HAS_PROXIES", False), mock.patch.dict(sys.modules, bare, clear=True):
-            with mock.patch.dict(os.environ, {"PATH": "x"}, clear=True):
+        for variable, system, loaded in (("PATH", False, False), ("X_Proxy", False, True), ("PATH", True, True)):
+            with (
+                self.subTest(variable=variable, system=system),
+                mock.patch.object(proxies, "_SYSTEM_HAS_PROXIES", system),
+                mock.patch.dict(sys.modules, bare, clear=True),
+                mock.patch.dict(os.environ, {variable: "x"}, clear=True),
+            ):
                 self.assertIsNone(choose_proxy(parse_url("ws://example.org"), True))
-                self.assertNotIn("urllib.request", sys.modules)
-            with mock.patch.dict(os.environ, {"X_Proxy": "x"}, clear=True):
-                self.assertIsNone(choose_proxy(parse_url("ws://example.org"), True))
-                self.assertIn("urllib.request", sys.modules)
+                self.assertEqual("urllib.request" in sys.modules, loaded)
 
 
 class UnreachableTests(unittest.TestCase):

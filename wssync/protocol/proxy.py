@@ -28,7 +28,7 @@ _NO_PROXY = {
 }
 
 _SCHEME = r"([A-Za-z][A-Za-z0-9+.-]*)://"
-_PORT = r":([0-9]+)"
+_PORT = r":([0-9]+)$"
 _HOST = r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
 _MOST = 255
 """Bytes of a user name or password: RFC 1929 section 2 has one byte for their length."""
@@ -108,7 +108,7 @@ def _parse_rest(scheme: str, text: str) -> Proxy:
 
 def explicit_port(authority: str) -> Optional[int]:
     """The port that is written in an authority that `parse_url` takes, `None` where none is."""
-    found = re.search(_PORT + "$", authority.rpartition("@")[2])
+    found = re.search(_PORT, authority)
     return int(found[1]) if found else None
 
 

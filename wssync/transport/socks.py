@@ -22,7 +22,8 @@ __all__ = ["start_socks"]
 _MISSING = "SOCKS proxies need the package python-socks, 3.0 or newer: pip install 'wssync[socks]'"
 
 _HOST_UNREACHABLE, _REFUSED = 4, 5
-"""Replies of RFC 1928 section 6. The first is also what a proxy answers that could not resolve the name."""
+"""Replies of RFC 1928 section 6; those of SOCKS 4 are other numbers. The first is also what a proxy answers that could
+not resolve the name."""
 
 
 def start_socks(stream: Stream, proxy: Proxy, host: str, port: int, attempt: Attempt) -> None:
@@ -73,10 +74,9 @@ def _refusal(proxy: Proxy, error: Exception, host: str, port: int) -> Connection
     if not isinstance(error, Refusal):
         return ProxyError(f"the answer of the proxy {proxy} makes no sense")
     message = f"the proxy {proxy} did not connect to {host} port {port}: {error}"
-    code = error.error_code if proxy.scheme == "socks5" else None
-    if code == _REFUSED:
+    if error.error_code == _REFUSED:
         return ConnectionRefused(message)
-    if code == _HOST_UNREACHABLE and not _is_address(host):
+    if error.error_code == _HOST_UNREACHABLE and not _is_address(host):
         return HostNotFound(message)
     return ProxyError(message)
 
