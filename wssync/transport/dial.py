@@ -23,12 +23,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ..errors import (
-    ConnectionClosed,
     ConnectionFailed,
     ConnectionRefused,
     HostNotFound,
     TimedOut,
-    WebSocketError,
+    TLSError,
 )
 from ..frozen import Frozen
 from .stream import Address, Stream, TCPStream
@@ -189,25 +188,12 @@ def start_tls(
     `server_hostname` is always the name of the server that is meant, not of a proxy. Errors and `url` as with `dial`;
     the stream is closed then.
     """
-    from .tls import translate_tls_error  # here, because `ssl` and the roots take as long to load as all the rest
-    from .tls_stream import TLSStream
+    from .trust import shake_hands  # here, because `ssl` and the roots take as long to load as all the rest
 
     try:
-        # The absolute form of a name, with its dot, is in no certificate and not allowed in SNI (RFC 6066 section 3).
-        secure = TLSStream(stream, context, server_hostname.rstrip("."))
-        secure.handshake(attempt)
-        return secure
-    except WebSocketError as error:
-        stream.close()
-        if isinstance(error, ConnectionClosed):
-            cause = error.__cause__ or error
-            raise translate_tls_error(cause, url) from cause
-        raise
-    except (OSError, ValueError) as error:
-        stream.close()
-        raise translate_tls_error(error, url) from error
-    except BaseException:
-        stream.close()
+        return shake_hands(stream, attempt, lambda: context, server_hostname)
+    except TLSError as error:
+        error.url = error.url or url
         raise
 
 

@@ -20,7 +20,7 @@ What must hold, and how:
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
 from ..errors import ConnectionClosed
 from .decryption import LITTLE, RECORD, Decryption
@@ -48,9 +48,10 @@ class TLSStream(Decryption):
         """For questions about the handshake (version, cipher, certificate) once it is done; never to read or write."""
         return self._object
 
-    def handshake(self, attempt: Attempt) -> None:
+    def handshake(self, attempt: Attempt, judge: Optional[Callable[[], None]] = None) -> None:
         """Do the TLS handshake, ending at once when the attempt does.
 
+        `judge` is called when its outcome is known, and before its last part is sent; it raises what shall end it.
         `ssl.SSLError` as it is; `ConnectionClosed` when the connection broke, `ConnectionResetError` when it just
         ended.
         """
@@ -64,6 +65,8 @@ class TLSStream(Decryption):
                     self._incoming.write(data)
             elif data is not None:
                 raise ConnectionResetError("the connection was closed during the TLS handshake")
+        if judge is not None:
+            judge()
         while not self.flush():
             attempt.wait_stream(self._lower, False, True)
 
