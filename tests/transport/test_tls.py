@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import os
 import ssl
+import sys
 import tempfile
 import unittest
-from typing import Optional
+import warnings
+from typing import Optional, Union
 from unittest import mock
 
 import certifi
 
 from tests.support import cases, with_cases
 from tests.transport.support import ca_file
-from wssync.errors import CertificateError, ConnectionFailed, TLSError
-from wssync.transport.tls import make_context, translate_tls_error
+from tests.transport.test_trust import client_certificate, encrypted
+from wssync.errors import CertificateError, ConnectionClosed, ConnectionFailed, TLSError
+from wssync.transport.tls import (
+    check_context,
+    client_refusal,
+    load_identity,
+    make_context,
+    make_unverified_context,
+    translate_tls_error,
+)
 
 
 class ContextTests(unittest.TestCase):
@@ -90,6 +100,156 @@ class ContextTests(unittest.TestCase):
             os.environ.pop("SSLKEYLOGFILE", None)
             self.assertIsNone(make_context().keylog_filename)
 
+    def test_the_common_name_does_not_count(self) -> None:
+        """Rule 97: nor can a name be looked for where none belongs."""
+        self.assertFalse(make_context().hostname_checks_common_name)
+
+    def test_one_kind_of_roots(self) -> None:
+        """A file of roots and the system's at once is a mistake; without the package its name is told."""
+        with self.assertRaisesRegex(ValueError, "not both"):
+            make_context(truststore=True, cafile=ca_file())
+        with mock.patch.dict("sys.modules", truststore=None), self.assertRaisesRegex(RuntimeError, "truststore"):
+            make_context(truststore=True)
+
+    def test_the_system_s_roots(self) -> None:
+        """`truststore` gives the context, which gets versions, ALPN, options and key log as ours has them."""
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        package = mock.Mock(**{"SSLContext.return_value": made})
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "keys")
+            with mock.patch.dict("sys.modules", truststore=package), mock.patch.dict(os.environ, SSLKEYLOGFILE=path):
+                context = make_context(truststore=True, minimum=ssl.TLSVersion.TLSv1_3)
+            self.assertIs(context, made)
+            self.assertEqual(context.keylog_filename, path)
+            del context, made
+            package.reset_mock(return_value=True)  # the mock, too, holds the context, which holds the file open
+
+    def test_one_that_verifies_nothing(self) -> None:
+        """It differs from the other in that alone: versions, options, ALPN and key log are the same."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "keys")
+            with (
+                mock.patch.dict(os.environ, SSLKEYLOGFILE=path),
+                mock.patch.object(ssl.SSLContext, "set_alpn_protocols") as offered,
+            ):
+                context = make_unverified_context(minimum=ssl.TLSVersion.TLSv1_3, maximum=ssl.TLSVersion.TLSv1_3)
+            offered.assert_called_once_with(["http/1.1"])
+            self.assertEqual((context.verify_mode, context.check_hostname), (ssl.CERT_NONE, False))
+            self.assertEqual(context.keylog_filename, path)
+            self.assertEqual(context.minimum_version, ssl.TLSVersion.TLSv1_3)
+            self.assertEqual(context.maximum_version, ssl.TLSVersion.TLSv1_3)
+            self.assertTrue(context.options & ssl.OP_NO_RENEGOTIATION)
+            del context
+        with self.assertRaises(ValueError):
+            make_unverified_context(minimum=ssl.TLSVersion.TLSv1_3, maximum=ssl.TLSVersion.TLSv1_2)
+
+    def test_no_key_log_where_the_environment_is_ignored(self) -> None:
+        """`python -E` hides the variable from this kind of context too."""
+        with mock.patch.dict(os.environ, SSLKEYLOGFILE="/nowhere/at/all"), mock.patch.object(sys, "flags") as flags:
+            flags.ignore_environment = True
+            self.assertIsNone(make_unverified_context().keylog_filename)
+
+
+@with_cases
+class IdentityTests(unittest.TestCase):
+    """Rule 101: `load_identity`, whose files may be wrong in many ways."""
+
+    def setUp(self) -> None:
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        certificate, other = client_certificate(), client_certificate(False)
+        files = {
+            "chain": certificate.cert_chain_pems[0].bytes(),
+            "key": encrypted(certificate, None),
+            "locked": encrypted(certificate, b"open sesame"),
+            "other": encrypted(other, None),
+            "both": certificate.private_key_and_cert_chain_pem.bytes(),
+            "empty": b"",
+        }
+        self.paths = {name: os.path.join(directory.name, name) for name in (*files, "missing")}
+        for name, content in files.items():
+            with open(self.paths[name], "wb") as file:
+                file.write(content)
+
+    def load(self, chain: str, key: Optional[str], password: Union[str, bytes, None]) -> None:
+        load_identity(make_unverified_context(), (self.paths[chain], self.paths[key] if key else None, password))
+
+    @cases(
+        in_one_file=("both", None, None),
+        in_two=("chain", "key", None),
+        encrypted=("chain", "locked", "open sesame"),
+        a_password_as_bytes=("chain", "locked", b"open sesame"),
+        a_password_that_is_not_needed=("chain", "key", "open sesame"),
+    )
+    def test_good_files(self, chain: str, key: Optional[str], password: Union[str, bytes, None]) -> None:
+        """Rule 101: key and chain in one file or in two, with and without a password."""
+        self.load(chain, key, password)
+
+    @cases(
+        no_file=("missing", None, None, "No such file"),
+        no_key_file=("chain", "missing", None, "No such file"),
+        no_certificate=("key", None, None, "PEM"),
+        no_key=("chain", None, None, "PEM"),
+        nothing=("empty", None, None, ""),
+        another_key=("chain", "other", None, "MISMATCH|mismatch"),
+        no_password=("chain", "locked", None, "encrypted and no password"),
+        a_wrong_password=("chain", "locked", "swordfish", "PEM"),
+        an_empty_password=("chain", "locked", "", ""),
+        an_endless_password=("chain", "locked", "swordfish" * 1000, "longer than"),
+    )
+    def test_bad_files(self, chain: str, key: Optional[str], password: Optional[str], reason: str) -> None:
+        """Rule 101: a TLSError (-1200) that names the files and has the reason as its cause, but not the password."""
+        with self.assertRaisesRegex(TLSError, reason) as caught:
+            self.load(chain, key, password)
+        error = caught.exception
+        self.assertEqual(error.url_error_code, -1200)
+        self.assertIn(self.paths[chain], str(error))
+        self.assertIn(self.paths[key or chain], str(error))
+        for text in (repr(error), str(error), repr(error.__cause__)):
+            self.assertNotIn("swordfish", text)
+
+    def test_a_context_with_one(self) -> None:
+        """Both kinds of context load it when they are made."""
+        for make in (make_context, make_unverified_context):
+            make(identity=(self.paths["both"], None, None))
+            with self.assertRaises(TLSError):
+                make(identity=(self.paths["missing"], None, None))
+
+
+class OwnContextTests(unittest.TestCase):
+    """`check_context`: no check is left out by accident."""
+
+    def test_one_that_checks(self) -> None:
+        """And one that was told not to, in so many words."""
+        context = ssl.create_default_context()
+        check_context(context)
+        context.check_hostname = False
+        check_context(context)
+        context.verify_mode = ssl.CERT_NONE
+        check_context(context)
+
+    def test_one_for_servers(self) -> None:
+        """It is refused."""
+        with self.assertRaisesRegex(ValueError, "for servers"):
+            check_context(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+    def bare(self) -> ssl.SSLContext:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return ssl.SSLContext(ssl.PROTOCOL_TLS)
+
+    def test_a_bare_one(self) -> None:
+        """It checks nothing, or with CERT_REQUIRED no name, which nobody asked for: refused, where Python can tell."""
+        context = self.bare()
+        for mode in (ssl.CERT_NONE, ssl.CERT_REQUIRED):
+            context.verify_mode = mode
+            with mock.patch.object(sys, "version_info", (3, 10)), self.assertRaisesRegex(ValueError, "host name"):
+                check_context(context)
+            with mock.patch.object(sys, "version_info", (3, 9)):
+                check_context(context)  # `ssl.create_default_context` makes the same there
+        context.check_hostname = True
+        check_context(context)
+
 
 def refused(code: int, message: str = "no good") -> ssl.SSLCertVerificationError:
     error = ssl.SSLCertVerificationError(1, "certificate verify failed")
@@ -162,6 +322,18 @@ class TranslationTests(unittest.TestCase):
             self.assertEqual((type(error), error.url_error_code), (TLSError, -1200))
             self.assertIsInstance(error, ConnectionFailed)
             self.assertIn(str(cause), str(error))
+
+    def test_a_refusal_after_the_handshake(self) -> None:
+        """Rule 100: TLS 1.3 tells it as the end of the connection; other ends are none of its kind."""
+        ended = ConnectionClosed("the connection was lost")
+        self.assertIsNone(client_refusal(ended))
+        for cause in (ConnectionResetError(), alert("UNEXPECTED_EOF_WHILE_READING")):
+            ended.__cause__ = cause
+            self.assertIsNone(client_refusal(ended))
+        ended.__cause__ = alert("TLSV13_ALERT_CERTIFICATE_REQUIRED")
+        error = client_refusal(ended, "wss://example.org/")
+        assert error is not None
+        self.assertEqual((error.url_error_code, error.url), (-1206, "wss://example.org/"))
 
 
 if __name__ == "__main__":

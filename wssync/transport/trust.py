@@ -275,6 +275,8 @@ def trust_of(stream: TLSStream, host: str, port: int, error: Optional[Certificat
     """
     found = stream.ssl_object
     certificates = _verified_chain(found) or _chain(found, "get_unverified_chain") or _leaf(found)
+    if not certificates:
+        raise CertificateError("the server has shown no certificate")
     return ServerTrust(host, port, certificates, error)
 
 
@@ -285,7 +287,7 @@ def same_certificate(accepted: ServerTrust, shown: ServerTrust) -> bool:
     """
     place = accepted.host, accepted.port
     leaf = accepted.certificates[:1]
-    return bool(leaf) and leaf == shown.certificates[:1] and place == (shown.host, shown.port)
+    return leaf == shown.certificates[:1] and place == (shown.host, shown.port)
 
 
 def _leaf(found: ssl.SSLObject) -> Tuple[bytes, ...]:
