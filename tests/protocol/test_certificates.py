@@ -65,6 +65,12 @@ class PublicKeyTests(unittest.TestCase):
         self.assertEqual(public_key_of(certificate(*FIELDS)), KEY)
         self.assertEqual(public_key_of(certificate(*FIELDS[1:])), KEY)
 
+    def test_a_long_one(self) -> None:
+        """Lengths of one byte and of two; and what stands behind the signed part is not read either."""
+        for size in (128, 255, 256, 65536):
+            data = certificate(*FIELDS, rest=bytes(size))
+            self.assertEqual(public_key_of(data), KEY)
+
     def test_what_follows_the_key_within_is_not_read(self) -> None:
         """Extensions may be anything."""
         self.assertEqual(public_key_of(certificate(*FIELDS, b"\xff\xff\xff")), KEY)
@@ -85,8 +91,8 @@ class PublicKeyTests(unittest.TestCase):
         indefinite_length=b"\x30\x80" + certificate(*FIELDS)[2:] + b"\0\0",
         a_length_of_five_bytes=b"\x30\x85\0\0\0\0\x10" + bytes(16),
         a_length_that_is_cut=b"\x30\x84\0\0",
-        a_long_form_for_little=b"\x30\x81\x10" + bytes(16),
-        a_length_with_a_zero_before=b"\x30\x82\0\x80" + bytes(128),
+        a_long_form_for_little=b"\x30\x81" + certificate(*FIELDS)[1:],
+        a_length_with_a_zero_before=b"\x30\x82\0" + certificate(*FIELDS, rest=bytes(128))[2:],
         longer_than_the_certificate=b"\x30\x84\x7f\xff\xff\xff" + bytes(128),
         longer_than_what_it_is_in=der(0x30, b"\x30\x7f" + b"".join(FIELDS)),
         a_version_that_takes_all=certificate(der(0xA0, *FIELDS)),

@@ -96,8 +96,8 @@ def _open(data: bytes, start: int, end: int, tag: int) -> Tuple[int, int]:
         raise ValueError(f"no element {tag:#04x} at byte {start}")
     size, start = data[start + 1], start + 2
     if size >= 0x80:
-        count = size - 0x80
-        if not 1 <= count <= 4 or end - start < count:
+        count = size - 0x80  # if it is more than there is, so is the size, below
+        if not 1 <= count <= 4:
             raise ValueError(f"a bad length at byte {start}")
         size = int.from_bytes(data[start : start + count], "big")
         if size < 0x80 or size >> 8 * (count - 1) == 0:
