@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import os
 import ssl
 import sys
@@ -49,9 +50,9 @@ KNOWS_CHAINS = sys.version_info >= (3, 10)
 OTHER_PIN = "sha256/" + "A" * 43 + "="
 
 try:
-    import truststore
+    truststore: Any = importlib.import_module("truststore")
 except ImportError:
-    truststore = None  # type: ignore[assignment] # not on Python 3.9
+    truststore = None  # there is none for Python 3.9
 
 
 class Peer(MemoryPeer):

@@ -8,6 +8,7 @@ which TLS 1.2 still has, is refused: with it a write may have to wait for a read
 
 from __future__ import annotations
 
+import importlib
 import os
 import ssl
 import sys
@@ -95,7 +96,7 @@ def _check_range(minimum: ssl.TLSVersion, maximum: Optional[ssl.TLSVersion]) -> 
 
 def _system_context() -> ssl.SSLContext:
     try:
-        import truststore
+        truststore = importlib.import_module("truststore")
     except ImportError as error:
         raise RuntimeError(
             "certificates are judged by the operating system through the package truststore (Python 3.10 and later)"
