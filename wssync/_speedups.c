@@ -675,8 +675,9 @@ PyDoc_STRVAR(
     receive_messages_doc,
     "receive_messages(descriptor, most, limit, messages, rest, /)\n--\n\n"
     "Wait for at most `most` bytes, and cut messages out of them as cut_messages does.\n\n"
-    "What is left of the bytes is appended to `rest`, or b'' if the stream has ended. Returns how many bytes of\n"
-    "payload the messages have. Raises OSError when the connection is broken, and what a signal handler raises.");
+    "What is left of the bytes is appended to `rest`, or b'' if the stream has ended. Returns how many bytes the\n"
+    "messages had on the wire, and how many of payload. Raises OSError when the connection is broken, and what a\n"
+    "signal handler raises.");
 
 static PyObject *
 receive_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
@@ -712,7 +713,7 @@ receive_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
         status = append_bytes(args[4], bytes + position, received - position);
     }
     PyMem_RawFree(bytes);
-    return status < 0 ? NULL : PyLong_FromSsize_t(total);
+    return status < 0 ? NULL : pair_of_sizes(position, total);
 }
 
 #endif

@@ -268,24 +268,30 @@ class ReceiveMessagesTests(CompiledCase):
         super().setUp()
         limit = struct.pack("ll", int(PATIENCE), 0)
         self.here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)  # a test that fails must not hang
+        self.wire = 0
 
     def receive(
         self, most: Any = 65_536, limit: Any = None, messages: Any = None, rest: Any = None
     ) -> Tuple[int, List[Any], List[Any]]:
         assert receive_messages is not None
         messages, rest = [] if messages is None else messages, [] if rest is None else rest
-        return receive_messages(self.here.fileno(), most, limit, messages, rest), messages, rest
+        wire, size = receive_messages(self.here.fileno(), most, limit, messages, rest)
+        self.wire += wire
+        return size, messages, rest
 
     def test_messages(self) -> None:
         """Rule 125: whole messages come as `str` and `bytes`, behind what is in the list, with the size of them all."""
         self.there.sendall(frame(TEXT, "t\u00e4xt".encode()) + frame(BINARY, b"binary") + frame(TEXT))
         self.assertEqual(self.receive(messages=["old"]), (11, ["old", "t\u00e4xt", b"binary", ""], []))
+        self.assertEqual(self.wire, 2 + 5 + 2 + 6 + 2, "the bytes on the wire are counted")
 
     def test_what_is_left(self) -> None:
         """Whatever is no whole message, and all behind it, comes as it is."""
         for left in (frame(PING, b"ping"), b"\x81", frame(TEXT, b"\xff"), frame(TEXT, b"hello")[:-1], b"\x03"):
             self.there.sendall(frame(TEXT, b"one") + left)
+            self.wire = 0
             self.assertEqual(self.receive(), (3, ["one"], [left]))
+            self.assertEqual(self.wire, 5, "what is left was counted")
             self.there.sendall(left + frame(TEXT, b"one"))
             self.assertEqual(self.receive(rest=["old"])[2][0], "old")
 

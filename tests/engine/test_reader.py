@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unittest
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Tuple
 from unittest import mock
 
 from wssync.engine.completions import Message, Waiter
@@ -487,7 +487,7 @@ class EndTests(BorrowTestCase):
         """What was not decoded in the compiled call is lost, so the connection is: with 1006, and the cause kept."""
         rig = SocketRig(self, "pure", threaded=True)
 
-        def fail(*arguments: Any) -> int:
+        def fail(*arguments: Any) -> Tuple[int, int]:
             raise MemoryError
 
         rig.reader._receive_messages = fail

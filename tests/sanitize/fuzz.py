@@ -84,9 +84,9 @@ def _receive(compiled: Any, draw: random.Random) -> None:
         here, there = _sockets(stack)
         came = data[: here.send(data)][:most] if data else b""
         here.close()
-        total = compiled.receive_messages(there.fileno(), most, limit, messages[0], rest)
+        sizes = compiled.receive_messages(there.fileno(), most, limit, messages[0], rest)
     position, size = frames.cut_messages(came, 0, limit, messages[1])
-    assert (total, messages[0]) == (size, messages[1]), (came, limit, total, messages)
+    assert (sizes, messages[0]) == ((position, size), messages[1]), (came, limit, sizes, messages)
     assert rest == ([came[position:]] if position < len(came) or not came else []), (came, limit, rest)
 
 

@@ -44,9 +44,10 @@ class Express(Calls):
         """
         outbox = self.outbox
         lock = outbox.role.lock
-        if outbox.express is None or len(payload) > SHORT or lock._is_owned():  # type: ignore[attr-defined] # see `Role`
+        size = len(payload)
+        if outbox.express is None or size > SHORT or lock._is_owned():  # type: ignore[attr-defined] # see `Role`
             return False
-        way, sent = None, False
+        way, sent = None, 0
         begun: Optional[Outgoing] = None
         try:
             if lock.acquire(False):
@@ -54,7 +55,9 @@ class Express(Calls):
                 if way is not None:
                     sent = way.send(first, payload)
                     if sent:
-                        outbox.sent += len(payload)
+                        outbox.sent += size
+                        outbox.wire_sent += sent
+                        outbox.messages_sent += 1
                     else:
                         begun = outbox.keep_rest(way, first, payload)
         except BaseException as error:
@@ -68,7 +71,7 @@ class Express(Calls):
             finally:  # an interrupt of the release too must leave nothing behind
                 if outbox.express is None:
                     self.flush()
-        return begun or sent
+        return begun or sent > 0
 
     def receive_at_once(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]:
         """Take the next message, or wait for it here, `seconds` at most, if no receive is before it.

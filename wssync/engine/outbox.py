@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Callable, Deque, Iterator, List, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Deque, Iterator, List, Optional, Tuple
 
 from ..errors import ConnectionClosed
 from ..protocol.closing import ClosingHandshake
@@ -26,7 +26,12 @@ from ..transport.stream import Stream, connection_lost, is_of_socket
 from .completions import Completion, Waiter
 from .outgoing import Message, Outgoing, Unit
 from .roles import Role
+from .tracing import FrameWatch, frame_fields
 from .ways import Way, choose
+
+if TYPE_CHECKING:
+    from ..protocol.frames import Header
+    from .tracing import Tracer
 
 __all__ = ["Message", "Outbox"]
 
@@ -44,7 +49,10 @@ class Outbox(Outgoing):
         super().__init__(now, closing)
         self._strand = strand
         self.role = Role()
-        self.sent = 0
+        self.sent = self.messages_sent = 0
+        """Bytes of messages, and messages, that were handed to the kernel. Write role."""
+        self.others_sent = self.wire_sent = 0
+        """Frames that are no message, and bytes of all frames. Write role."""
         self.broken: Optional[ConnectionClosed] = None  # mutex; all below: write role
         self._stream: Optional[Stream] = None
         self._encoder: Optional[Encoder] = None
@@ -55,12 +63,20 @@ class Outbox(Outgoing):
         self._taken_total = 0
         self._sent_total = 0
         self._way: Optional[Way] = None
+        self._tracer: Optional[Tracer] = None
+        self._watch: Optional[FrameWatch] = None
         self.stalled = False
 
-    def attach(self, stream: Stream, encoder: Encoder) -> None:
-        """The connection is open: what was queued may go. Mutex."""
+    def attach(self, stream: Stream, encoder: Encoder, tracer: Optional[Tracer] = None) -> None:
+        """The connection is open: what was queued may go. Mutex.
+
+        If somebody listens to the tracer, each frame is told, and none goes the short way.
+        """
         self._stream, self._encoder = stream, encoder
-        self._way = choose(encoder, stream)
+        if tracer is not None and tracer.is_heard:
+            self._tracer, self._watch = tracer, FrameWatch(self._trace_frame)
+        else:
+            self._way = choose(encoder, stream)
         self._review()
 
     def detach(self) -> None:
@@ -128,6 +144,18 @@ class Outbox(Outgoing):
             return self.queued
         return self.queued - min(max(self._sent_total - self._current_start, 0), current[0].size)
 
+    @property
+    def leaving(self) -> int:
+        """Bytes of messages that the kernel has, and that `sent` will have when it has the whole message. Of a
+        compressed one that is an estimate.
+        """
+        on_wire, current, begin = self._sent_total, self._current, self._current_start  # it moves, so it is seen first
+        flight = [(message, end) for message, end in self._in_flight.copy() if not message.completion.done]
+        total = sum(max(0, message.size - (end - on_wire)) for message, end in flight)
+        if current is None or current[0].completion.done or any(message is current[0] for message, _ in flight):
+            return total
+        return total + min(max(on_wire - begin, 0), current[0].size)
+
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def pump(self, budget: int) -> bool:
@@ -167,9 +195,11 @@ class Outbox(Outgoing):
         try:
             if not len(self._tail):
                 self._tail = memoryview(self._refill())
-            accepted = stream.send(self._tail) if len(self._tail) else 0
-            self._tail = self._tail[accepted:]
+            tail = self._tail
+            accepted = stream.send(tail) if len(tail) else 0
+            self._tail = tail[accepted:]
             self._sent_total += accepted
+            self.wire_sent += accepted
             flushed = stream.flush()
         except ConnectionClosed as error:
             self.broken = error
@@ -184,6 +214,16 @@ class Outbox(Outgoing):
             self._confirm()
             with self._mutex:
                 self._review()
+        if self._watch is not None:
+            self._watch.see(tail[:accepted])
+
+    def _trace_frame(self, header: Header) -> None:
+        """Told when the first bytes of the payload have left. Write role."""
+        assert self._tracer is not None
+        self._tracer.emit("frame_sent", **frame_fields(header))
+        if header.opcode == Opcode.CLOSE and self._closing.sent is not None:
+            code, reason = self._closing.sent
+            self._tracer.emit("close_sent", code=code, reason=reason)
 
     # -- the short way: write role -------------------------------------------------------------------------------------
 
@@ -215,6 +255,7 @@ class Outbox(Outgoing):
             self._tail, self.stalled = memoryview(frame)[accepted:], True
             self._taken_total, self._sent_total = len(frame), accepted
         way.forget()  # last: an interrupt must find it again
+        self.wire_sent += 0 if rest is None else rest[0]
 
     def broke(self, way: Way, error: BaseException) -> bool:
         """The short way ended in an exception: whether it says that the connection broke. Others come from outside."""
@@ -237,6 +278,7 @@ class Outbox(Outgoing):
                 if not message.completion.done:  # else the connection has ended meanwhile
                     self.queued -= message.size
                     self.sent += message.size
+                    self.messages_sent += 1
                     message.completion.resolve(self._strand)
                 flight.popleft()  # last: an interrupt must find it again
 
@@ -269,6 +311,7 @@ class Outbox(Outgoing):
         assert encoder is not None
         if not isinstance(unit, Message):
             control = encoder.control(*unit)
+            self.others_sent += 1
             self._taken_total += len(control)
             return control
         self._current_start = self._taken_total

@@ -196,7 +196,10 @@ class Reader(Receiver):
         elif data[0] != 0x82:
             return None
         self._heartbeat.heard_at = self._now()
-        connection.received += data[1]
+        size = data[1]
+        connection.received += size
+        connection.wire_received += size + 2
+        connection.messages_received += 1
         self._inbox.has_had_messages = True
         self._most = self._little
         self._box = []  # no call from here to the caller, for after one an interrupt could take the message with it
@@ -207,7 +210,7 @@ class Reader(Receiver):
         connection, cut = self._connection, self._cut
         assert self._receive_messages is not None
         try:
-            connection.received += self._receive_messages(
+            wire, size = self._receive_messages(
                 self._descriptor, self._most[0], connection.size_limit, cut, self._box
             )
         except OSError as error:
@@ -218,8 +221,12 @@ class Reader(Receiver):
             closed.__cause__ = error
             self._lost(closed)
             return None
+        connection.received += size
+        connection.wire_received += wire
+        messages = len(cut)
+        connection.messages_received += messages
         self._heartbeat.heard_at = self._now()
-        if len(cut) != 1 or self._box or self._inbox.express is None:
+        if messages != 1 or self._box or self._inbox.express is None:
             self._is_fresh = False
             self._most = self._much
             return None

@@ -19,8 +19,10 @@ from ..transport.stream import connection_lost, is_of_socket
 from .connection import Connection
 from .inbox import Events
 from .roles import Role
+from .tracing import FrameWatch, frame_fields
 
 if TYPE_CHECKING:
+    from ..protocol.frames import Header
     from ..protocol.messages import Decoder
     from ..transport.stream import Stream
 
@@ -52,7 +54,8 @@ class Receiver:
         self._stream = stream
         self._direct = stream.direct
         self._recv_into = stream.recv_into
-        self._patient = stream.patient_recv
+        self._watch = FrameWatch(self._trace_frame) if connection.tracer.is_heard else None
+        self._patient = stream.patient_recv if self._watch is None else None  # else short ways would pass it by
         self._decoder = decoder
         self.role = Role()
         self.at_end = False
@@ -90,14 +93,38 @@ class Receiver:
             raise ConnectionClosed("the connection was lost: it ended without a Close frame")
         self._is_fresh = False
         if isinstance(data, int):
+            wire = data
             decoded = self._decoder.fill(decoded, data)
         else:
+            wire = len(data)
             self._decoder.maximum_message_size = self._connection.size_limit
             decoded = self._decoder.decode(decoded, data)
+        messages = len(decoded.events)
         if not decoded.is_plain:
+            messages = sum(isinstance(event, (str, bytes)) for event in decoded.events)
             decoded = decoded._replace(events=deque(decoded.events))  # type: ignore[arg-type] # to be taken one by one
         self._decoded = decoded, box
+        connection = self._connection
+        connection.wire_received += wire  # behind the commit, so that nothing is counted twice
+        connection.unfinished = decoded.unfinished
+        connection.received += decoded.size
+        connection.messages_received += messages
+        connection.others_received += decoded.others
+        if self._watch is not None:
+            self._trace(self._watch, data, decoded)
         return decoded
+
+    def _trace(self, watch: FrameWatch, data: Union[bytes, int], decoded: Decoded) -> None:
+        if isinstance(data, int):
+            watch.skip(data)
+        else:
+            watch.see(data)
+        for event in decoded.events:
+            if isinstance(event, Close):
+                self._connection.tracer.emit("close_received", code=event.code, reason=event.reason)
+
+    def _trace_frame(self, header: Header) -> None:
+        self._connection.tracer.emit("frame_received", **frame_fields(header))
 
     def _fetch(self, box: Box, fetch: Fetch) -> None:
         """Put into the box what one read brings: bytes, or how many went straight into a long message."""
@@ -143,7 +170,6 @@ class Receiver:
         """Act on the events, in order. Mutex."""
         connection = self._connection
         events: Events = decoded.events
-        connection.received += decoded.size
         while events:
             count = len(events) if decoded.is_plain else int(isinstance(events[0], (str, bytes)))
             if count:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, Union
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
 from ..protocol.closing import CloseCode, ClosingHandshake
@@ -21,6 +21,7 @@ from .heartbeat import Heartbeat
 from .inbox import Inbox
 from .outbox import Outbox
 from .roles import Role
+from .tracing import Tracer
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -57,6 +58,10 @@ CALLER_BUDGET = 262_144
 """Bytes a caller writes before it leaves the rest to the engine thread: a GUI thread must not serve others for ever."""
 
 
+_UNHEARD = Tracer()
+"""Until a task has its own."""
+
+
 class Phase(enum.IntEnum):
     """How far a connection has come."""
 
@@ -83,6 +88,7 @@ class State:
         "closing",
         "closing_asked",
         "configuration",
+        "created",
         "cut",
         "ended",
         "error",
@@ -94,8 +100,10 @@ class State:
         "listener",
         "listens",
         "local_address",
+        "messages_received",
         "mutex",
         "opened",
+        "others_received",
         "outbox",
         "phase",
         "protocol",
@@ -110,16 +118,21 @@ class State:
         "stream",
         "suspensions",
         "thread",
+        "tracer",
+        "unfinished",
         "url",
         "verdict",
         "waker",
         "was_open",
+        "wire_received",
     )
 
     def __init__(self, url: str, configuration: SessionConfiguration, executor: Executor, clock: Clock) -> None:
         self.url = url
         self.configuration = configuration
         self.clock = clock
+        self.created = clock.now()
+        self.tracer = _UNHEARD
         self.mutex = threading.Lock()
         self.strand = Strand(executor, _refusal(weakref.ref(self)))
         self.closing = ClosingHandshake()
@@ -144,7 +157,10 @@ class State:
         self.fault_due: Optional[float] = None
         self.suspensions = 1
         self.cut = False
-        self.received = 0
+        self.received = self.messages_received = self.others_received = self.wire_received = 0
+        """Bytes of messages, messages, frames that ended none, and bytes on the wire. Read role."""
+        self.unfinished = 0
+        """Bytes of a message that is still coming: `received` has them when it is whole. Read role."""
         self.maximum_message_size = configuration.maximum_message_size
         self.response: Optional[Response] = None
         self.stream: Optional[Stream] = None
@@ -172,6 +188,28 @@ class State:
     def suspended(self) -> bool:
         """Whether nothing may be read or written now."""
         return self.suspensions > 0
+
+    def count_progress(self) -> int:
+        """Bytes of messages in both directions, those of messages on their way included. Any thread, no lock held."""
+        with self.mutex:  # what is counted in one place is not yet in the other, and never in both
+            return self.outbox.sent + self.outbox.leaving + self.received + self.unfinished
+
+    def count_traffic(self) -> Dict[str, Any]:
+        """What has gone over the open connection, as fields of `TaskMetrics`. Mutex."""
+        outbox = self.outbox
+        return {
+            "count_of_messages_sent": outbox.messages_sent,
+            "count_of_messages_received": self.messages_received,
+            "count_of_frames_sent": outbox.messages_sent + outbox.others_sent,
+            "count_of_frames_received": self.messages_received + self.others_received,
+            "count_of_payload_bytes_sent": outbox.sent,
+            "count_of_payload_bytes_received": self.received,
+            "count_of_wire_bytes_sent": outbox.wire_sent,
+            "count_of_wire_bytes_received": self.wire_received,
+            "latency": self.heartbeat.latency,
+            "sent_close": self.closing.sent,
+            "received_close": self.closing.received,
+        }
 
     def refusal(self) -> Optional[WebSocketError]:
         """The error for a send now, or `None` if it is welcome. Mutex.

@@ -34,10 +34,10 @@ Rest = Tuple[int, bytes]
 class Way(Protocol):
     """A way to write; used by the holder of the write role alone."""
 
-    def send(self, first: int, payload: bytes) -> bool:
-        """Write a message, `first` the first byte of its frame; whether all of it was handed to the kernel.
+    def send(self, first: int, payload: bytes) -> int:
+        """Write a message, `first` the first byte of its frame: the bytes of that frame, all handed to the kernel.
 
-        If not, and after an interrupt, `rest` tells what is left, and `forget` must follow. `ConnectionClosed` or
+        0 if not all were. Then, and after an interrupt, `rest` tells what is left, and `forget` must follow. `ConnectionClosed` or
         `OSError` when the connection is broken.
         """
 
@@ -77,21 +77,21 @@ class Staged(_Recording):
         self._stream = stream
         self._is_sending = False
 
-    def send(self, first: int, payload: bytes) -> bool:
+    def send(self, first: int, payload: bytes) -> int:
         """See `Way.send`."""
         self._is_sending = True
         frame = self._encoder.whole(first, payload)
         self._record.append(frame)
         return self._send_staged(frame)
 
-    def _send_staged(self, frame: bytes) -> bool:
-        record, stream = self._record, self._stream
+    def _send_staged(self, frame: bytes) -> int:
+        record, stream, size = self._record, self._stream, len(frame)
         record.extend(map(stream.send, (frame,)))
-        if record[1] != len(frame) or not stream.flush():
-            return False
+        if record[1] != size or not stream.flush():
+            return 0
         record.clear()
         self._is_sending = False
-        return True
+        return size
 
     def rest(self) -> Optional[Rest]:
         """See `Way.rest`. Asked the same again, a stream that remembers tells what it took."""
@@ -122,7 +122,7 @@ class Sealed(Staged):
         self._sealed: Optional[bytes] = None
         self._sent: List[int] = []
 
-    def send(self, first: int, payload: bytes) -> bool:
+    def send(self, first: int, payload: bytes) -> int:
         """See `Way.send`."""
         encoder, sent = self._encoder, self._sent
         keys = encoder.keys
@@ -136,11 +136,12 @@ class Sealed(Staged):
             sent.extend(map(self._send, (sealed,), self._flags))
         except BlockingIOError:
             sent[:] = (0,)
+        size = len(frame)
         if sent[0] != len(sealed):
-            return False
+            return 0
         self._frame = self._sealed = None
         del sent[:]  # no call from the line before to here
-        return True
+        return size
 
     def rest(self) -> Optional[Rest]:
         """See `Way.rest`. The stream has taken all of a frame that was sealed, and keeps what the kernel did not."""
@@ -167,7 +168,7 @@ class Direct(_Recording):
         self._send = direct.send
         self._flags = (direct.send_flags,)
 
-    def send(self, first: int, payload: bytes) -> bool:
+    def send(self, first: int, payload: bytes) -> int:
         """See `Way.send`."""
         encoder, record = self._encoder, self._record
         keys = encoder.keys
@@ -177,10 +178,11 @@ class Direct(_Recording):
             record.extend(map(self._send, (frame,), self._flags))
         except BlockingIOError:
             record.append(0)
-        if record[1] != len(frame):
-            return False
+        size = len(frame)
+        if record[1] != size:
+            return 0
         record.clear()
-        return True
+        return size
 
 
 class Compiled:
@@ -193,7 +195,7 @@ class Compiled:
         self._flags = direct.send_flags
         self._rest: List[Rest] = []
 
-    def send(self, first: int, payload: bytes) -> bool:
+    def send(self, first: int, payload: bytes) -> int:
         """See `Way.send`."""
         encoder = self._encoder
         keys = encoder.keys
@@ -202,7 +204,10 @@ class Compiled:
             self._send(self._descriptor, self._flags, first, payload, key, self._rest)
         except MemoryError as error:  # perhaps for the record of what the kernel took
             raise ConnectionClosed("memory ran out in the middle of a message") from error
-        return not self._rest
+        if self._rest:
+            return 0
+        size = len(payload)
+        return size + (6 if size < 126 else 8 if size < 65_536 else 14)  # header and key (RFC 6455 section 5.2)
 
     def rest(self) -> Optional[Rest]:
         """See `Way.rest`."""

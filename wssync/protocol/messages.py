@@ -104,6 +104,13 @@ class Decoded(NamedTuple):
     inflater: Optional[Inflater] = None
     over: bool = False
     failed: bool = False
+    others: int = 0
+    """Frames among those bytes that ended no message: fragments before the last, and control frames."""
+
+    @property
+    def unfinished(self) -> int:
+        """Bytes of payload, after decompression, that are stored of the message that has begun."""
+        return 0 if self.message is None else self.message.stored
 
     @property
     def is_between(self) -> bool:
@@ -192,7 +199,7 @@ class _Message:
         self.is_compressed = bool(header.rsv)
         self._limit = limit
         self._buffer: Optional[io.BytesIO] = None
-        self._stored = 0
+        self.stored = 0
         self._reserved = 0  # bytes of the buffer, some of them still without meaning
         self._unfinished = b""  # the bytes of a character that the next piece may complete
         self._announced = 0  # bytes of payload in all frames so far, as they are on the wire
@@ -247,18 +254,18 @@ class _Message:
         """Give the place in the buffer for the next bytes of this frame, if there are many and they need no work."""
         if self.left < _ROOM_FROM or self._key is not None or self.is_compressed:
             return None
-        size = min(self.left, max(_CREDIT, _CREDIT_FACTOR * self._stored))
-        return self._reserve(size).getbuffer()[self._stored : self._stored + size]
+        size = min(self.left, max(_CREDIT, _CREDIT_FACTOR * self.stored))
+        return self._reserve(size).getbuffer()[self.stored : self.stored + size]
 
     def filled(self, count: int) -> None:
         """Take over what was put there. Raises `ProtocolError` if it makes the text impossible."""
         buffer = self._buffer
         assert buffer is not None
         if self.is_text:
-            buffer.seek(self._stored)
+            buffer.seek(self.stored)
             self._unfinished = check_text(self._unfinished + buffer.read(count))
         self.left -= count
-        self._stored += count
+        self.stored += count
 
     def complete(self, piece: bytes) -> Union[str, bytes]:
         """Give the whole message, which ends with this piece. Raises `ProtocolError` if it should be text and is
@@ -270,16 +277,16 @@ class _Message:
 
     def _write(self, piece: bytes) -> io.BytesIO:
         buffer = self._reserve(len(piece))
-        buffer.seek(self._stored)
+        buffer.seek(self.stored)
         buffer.write(piece)
-        self._stored += len(piece)
+        self.stored += len(piece)
         return buffer
 
     def _reserve(self, size: int) -> io.BytesIO:
         """Let the buffer have so many bytes behind those that are stored: never more than this frame has, so that a
         complete message fills it to the last byte.
         """
-        needed = self._stored + size
+        needed = self.stored + size
         if self._buffer is None:
             self._buffer = io.BytesIO(bytes(needed))
         elif needed > self._reserved:
@@ -294,7 +301,7 @@ class _Message:
             buffer.seek(size - 1)
             buffer.write(b"\0")
         except BufferError:  # an interrupt has left somebody with the room, who keeps the old memory
-            self._buffer = io.BytesIO(buffer.getvalue()[: self._stored] + bytes(size - self._stored))
+            self._buffer = io.BytesIO(buffer.getvalue()[: self.stored] + bytes(size - self.stored))
 
     def _fail(self, problem: str) -> NoReturn:
         raise MessageTooBig(f"{problem} (RFC 6455 section 7.4.1)", size=self._announced, limit=self._limit or 0)
@@ -304,7 +311,7 @@ class _Pass:
     """One call of `feed` at work, frame by frame. Nothing it does counts before `run` has returned the new state."""
 
     def __init__(self, role: Role, limit: Optional[int], last: Decoded, data: bytes, events: List[Event]) -> None:
-        self._position = self._size = 0
+        self._position = self._size = self._others = 0
         self._is_plain = True
         self._events = events
         self._role = role
@@ -322,11 +329,13 @@ class _Pass:
             while self._take_payload() if self._message is not None and self._message.left else self._take_frame():
                 pass
         except ConnectionClosed as error:
-            return _failed(error, self._events, self._size, self._message is not None)
+            failed = _failed(error, self._events, self._size, self._message is not None)
+            return failed._replace(others=self._others)
         if self._over:
-            return Decoded(self._events, False, self._size, over=True)
+            return Decoded(self._events, False, self._size, over=True, others=self._others)
         rest = self._data[self._position :]
-        return Decoded(self._events, self._is_plain, self._size, rest, self._message, self._inflater)
+        message, inflater, others = self._message, self._inflater, self._others
+        return Decoded(self._events, self._is_plain, self._size, rest, message, inflater, others=others)
 
     def _cut(self) -> None:
         """Take the short way as far as it goes."""
@@ -352,6 +361,7 @@ class _Pass:
             self._message = _Message(header, self._limit)
         self._message.begin_frame(header)
         self._position = header.end
+        self._others += not header.fin
         return self._take_payload()
 
     def _take_payload(self) -> bool:
@@ -382,6 +392,7 @@ class _Pass:
             payload = mask(payload, header.key)
         self._position = end
         self._is_plain = False
+        self._others += 1
         if header.opcode == Opcode.CLOSE:
             self._events.append(Close(*decode_close(payload)))
             self._over = True

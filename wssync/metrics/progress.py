@@ -26,7 +26,9 @@ class Progress:
 
     @property
     def completed_unit_count(self) -> int:
-        """Bytes of messages sent and received so far."""
+        """Bytes of messages sent and received so far, before compression. Of a message that is still on its way, those
+        that have come, and about those that have left, count too.
+        """
         return self._count()
 
     @property
