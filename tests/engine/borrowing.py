@@ -164,7 +164,7 @@ class SocketRig(Rig):
             reader._receive_messages = None
         elif compiled is not None:
 
-            def receive(*arguments: Any) -> int:
+            def receive(*arguments: Any) -> Tuple[int, int]:
                 self.borrowed.release()
                 self.before_read()
                 assert compiled is not None

@@ -19,7 +19,7 @@ is taken, never the other way round.
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
 from ..protocol.closing import CloseCode, close_code
@@ -27,6 +27,9 @@ from ..strand import Strand
 from .blocking import Blocking
 from .completions import Latch
 from .state import Phase
+
+if TYPE_CHECKING:
+    from ..metrics.collector import Collector
 
 __all__ = ["Connection"]
 
@@ -116,9 +119,11 @@ class Connection(Blocking):
         finally:
             self.opened.set()
             self.ended.set()
-        self.strand.kick()
         with self.mutex:
             listener, self.listener = self.listener, None
+        if listener is not None:
+            self.tracer.emit("end", error=self.error)
+        self.strand.kick()
         if listener is not None:
             self.strand.finish(listener.finished)
 
@@ -147,7 +152,18 @@ class Connection(Blocking):
                 ping.resolve(self.strand, error=verdict)
             if self.error is None:
                 self.tell("did_close", self.close_code, self.close_reason)
+            self._tell_metrics()
             self.tell("did_complete", self.error)
+
+    def _tell_metrics(self) -> None:
+        """Let the delegate have the metrics (rules 184, 185): they are put together where it is called. Mutex."""
+        collector, listener = self.tracer.collector, self.listener
+        if collector is None or listener is None:
+            return
+        callback = listener.callback("did_finish_collecting_metrics")
+        if callback is not None:
+            collector.finish(self.clock.now(), self.count_traffic())
+            self.strand.put(_deliver, callback, collector)
 
     def _judge(self) -> WebSocketError:
         """Set what the task shows of its end, and return what pending and later calls get. Mutex."""
@@ -188,6 +204,10 @@ def _drop_frames(error: Optional[BaseException]) -> None:
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
+
+
+def _deliver(callback: Callable[..., None], collector: Collector) -> None:
+    callback(collector.metrics())
 
 
 class _Nowhere:

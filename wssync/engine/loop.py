@@ -157,6 +157,7 @@ class Engine:
         limit = connection.configuration.resource_timeout_when_open
         self._resource_due = None if limit is None else now + limit
         decoder = Decoder(Role.CLIENT, maximum_message_size=connection.maximum_message_size, inflater=inflater)
+        connection.tracer.emit("open", protocol=opened.verdict.protocol, extensions=opened.verdict.extensions)
         self._reader = reader = Reader(connection, opened.stream, decoder)
         # With the read role: a caller's read of later bytes must not come before what is here already.
         reader.role.occupy(lambda: self._enter(opened, now, reader, compressor))
@@ -171,7 +172,7 @@ class Engine:
             connection.stream = opened.stream
             connection.local_address = opened.stream.local_address
             connection.remote_address = opened.stream.remote_address
-            connection.outbox.attach(opened.stream, Encoder(Role.CLIENT, compressor))
+            connection.outbox.attach(opened.stream, Encoder(Role.CLIENT, compressor), connection.tracer)
             connection.heartbeat.heard(now)
             connection.reader = reader
             connection.was_open = True
