@@ -7,8 +7,10 @@ other, in the order of the events, never with a lock held, and never after that 
 A task's own delegate (`task.delegate`) hears first; what it lacks goes to the session's. A method that a class merely
 inherits from the base classes here counts as lacking.
 
-    did_create_task -> {did_receive_informational_response}* -> did_open -> handlers ... -> did_close -> did_complete
-    did_create_task -> {did_receive_informational_response}* -> (pending handlers fail) -> did_complete(error)
+    did_create_task -> {did_receive_informational_response}* -> did_open -> handlers ... -> did_close
+        -> did_finish_collecting_metrics -> did_complete
+    did_create_task -> {did_receive_informational_response}* -> (pending handlers fail)
+        -> did_finish_collecting_metrics -> did_complete(error)
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional
 
 if TYPE_CHECKING:
     from .errors import WebSocketError
+    from .metrics.values import TaskMetrics
     from .protocol.http1 import Response
 
 __all__ = ["SessionDelegate", "TaskDelegate", "WebSocketDelegate", "method_of"]
@@ -37,6 +40,9 @@ class TaskDelegate(SessionDelegate):
 
     def did_receive_informational_response(self, session: Any, task: Any, response: Response) -> None:
         """A 1xx response other than 101 came before the final one (RFC 9110 section 15.2)."""
+
+    def did_finish_collecting_metrics(self, session: Any, task: Any, metrics: TaskMetrics) -> None:
+        """How the task went, once, just before `did_complete`. Metrics are collected for who has this method."""
 
     def did_complete(self, session: Any, task: Any, error: Optional[WebSocketError]) -> None:
         """Always last, once for every task that was resumed or cancelled. `None` after a closing handshake."""

@@ -17,6 +17,7 @@ from .engine.goodbye import remember_connection
 from .engine.loop import Engine
 from .engine.opening import Plan
 from .engine.state import Phase
+from .engine.tracing import make_tracer
 from .errors import WebSocketError
 from .protocol.http1 import Request, Response
 
@@ -39,7 +40,13 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionTask", "TaskState"]
 
-_CALLBACKS = ("did_receive_informational_response", "did_open", "did_close", "did_complete")
+_CALLBACKS = (
+    "did_receive_informational_response",
+    "did_open",
+    "did_close",
+    "did_finish_collecting_metrics",
+    "did_complete",
+)
 
 
 class TaskState(enum.Enum):
@@ -110,7 +117,7 @@ class SessionTask:
 
         connection = self._connection
         return Progress(
-            lambda: connection.outbox.sent + connection.received,
+            connection.count_progress,
             lambda: connection.phase >= Phase.ENDED,
             connection.cancel,
         )
@@ -189,7 +196,15 @@ class SessionTask:
             if self._prepared:
                 return
             self._prepared = True
-            listener = self._connection.listener = _Listener(self, self._session)
+            connection = self._connection
+            listener = connection.listener = _Listener(self, self._session)
+            connection.tracer = make_tracer(
+                self,
+                connection.clock,
+                hook=getattr(self._plan.configuration, "trace", None),
+                wants_metrics="did_finish_collecting_metrics" in listener.callbacks,
+                created=connection.created,
+            )
             if listener.callbacks:
                 self._connection.strand.expect()
             self._session._adopt(self)
