@@ -122,6 +122,7 @@ SERVER_ROLE = (
 
 MAY_SERVE: Dict[str, str] = {
     "engine.support": "the other end of a stream in memory: the engine without any socket",
+    "engine.test_counts": "compresses, as a server does, what the connection receives",
     "engine.test_outbox": "inflates, as a server does, what the outbox has compressed",
     "interop": "the servers and clients of others",
     "protocol": "both roles of the protocol are what is tested there",

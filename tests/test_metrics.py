@@ -48,9 +48,7 @@ class MetricsTests(OnlineTestCase):
         """Echo some messages, and close."""
         delegate = Delegate()
         configuration = wssync.SessionConfiguration.ephemeral().replace(compression=compression, **settings)
-        with wssync.connect(
-            url or self.server.url, configuration=configuration, delegate=delegate, timeout=20
-        ) as task:
+        with wssync.connect(url or self.server.url, configuration=configuration, delegate=delegate, timeout=20) as task:
             for message in ("short", "x" * 126, "y" * 100_000):
                 task.send(message)
                 self.assertEqual(task.receive(timeout=20), message)
@@ -174,7 +172,7 @@ class MetricsTests(OnlineTestCase):
     def test_counts_with_tls(self) -> None:
         """Section 1.6: the wire is that of WebSocket, before TLS encrypts it."""
         with Server(tls=True) as server:
-            metrics = self.run_task(url=server.url, ssl_context=server.client_ssl_context()).metrics
+            metrics = self.run_task(url=server.url, ssl_context=server.client_ssl_context).metrics
         self.check_counts(metrics)
         self.check_wire(metrics)
 

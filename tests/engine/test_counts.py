@@ -225,7 +225,9 @@ class ProgressTests(unittest.TestCase):
     def test_of_a_compressed_message_that_comes(self) -> None:
         """It counts what comes out."""
         rig = unlimited(self, True)
-        payload = Compressor(DeflateParameters(), Role.SERVER, DeflateOptions()).compress(random.Random(1).randbytes(50_000) * 2)
+        payload = Compressor(DeflateParameters(), Role.SERVER, DeflateOptions()).compress(
+            random.Random(1).randbytes(50_000) * 2
+        )
         assert payload is not None
         whole = frame(BINARY, payload, rsv=4)
         rig.give(whole[:60_000])

@@ -76,9 +76,7 @@ class TracerTests(unittest.TestCase):
         self.assertEqual(self.hook.heard, [("transaction_start", {"url": "ws://example.test/", "number": 1})])
         self.assertEqual(self.hook.tasks, [self.task])
         (line,) = logged.output
-        self.assertEqual(
-            line, "DEBUG:wssync:<a task>: transaction_start {'url': 'ws://example.test/', 'number': 1}"
-        )
+        self.assertEqual(line, "DEBUG:wssync:<a task>: transaction_start {'url': 'ws://example.test/', 'number': 1}")
         (transaction,) = collector.metrics().transaction_metrics
         assert transaction.fetch_start_date is not None
         self.assertEqual((transaction.fetch_start_date - collector.metrics().task_interval.start).total_seconds(), 2)
@@ -241,7 +239,7 @@ class FrameWatchTests(unittest.TestCase):
             position = 0
             while position < len(data):
                 size = draw.choice((1, 2, 3, 10, 1000, 70_000))
-                self.watch.see(memoryview(data)[position : position + size])
+                self.watch.see(data[position : position + size])
                 position += size
             self.assertEqual(self.headers, frames)
 

@@ -290,7 +290,9 @@ class ExchangeTests(unittest.TestCase):
     def test_a_407_is_a_transaction(self) -> None:
         """Rules 77, 80: a `CONNECT` that is answered so was the exchange, on a connection that was made."""
         refused = [START, PROXY, *CONNECT, *exchange(407, "CONNECT", RESPONSE)]
-        first, second = Script().play(*refused, START, PROXY, *CONNECT, *exchange(200, "CONNECT"), *UPGRADE).transactions()
+        first, second = (
+            Script().play(*refused, START, PROXY, *CONNECT, *exchange(200, "CONNECT"), *UPGRADE).transactions()
+        )
         self.assertEqual(
             dates(first),
             {

@@ -215,7 +215,7 @@ class Outbox(Outgoing):
             with self._mutex:
                 self._review()
         if self._watch is not None:
-            self._watch.see(tail[:accepted])
+            self._watch.see(bytes(tail[:accepted]))
 
     def _trace_frame(self, header: Header) -> None:
         """Told when the first bytes of the payload have left. Write role."""

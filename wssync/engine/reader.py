@@ -210,9 +210,7 @@ class Reader(Receiver):
         connection, cut = self._connection, self._cut
         assert self._receive_messages is not None
         try:
-            wire, size = self._receive_messages(
-                self._descriptor, self._most[0], connection.size_limit, cut, self._box
-            )
+            wire, size = self._receive_messages(self._descriptor, self._most[0], connection.size_limit, cut, self._box)
         except OSError as error:
             self._lost(error)
             return None

@@ -21,12 +21,12 @@
 | `challenge` | it asks for a credential | `method`, `realm`, `is_proxy` |
 | `redirect` | it leads elsewhere | `status`, `url` |
 | `open` | messages flow | `protocol`, `extensions` |
-| `frame_sent`, `frame_received` | the header of a frame has left, or come | `opcode`, `fin`, `compressed`, `size` (bytes) |
+| `frame_sent`, `frame_received` | the header of a frame has left, or come | `opcode`, `fin`, `compressed`, `size` |
 | `close_sent`, `close_received` | it was that of a Close | `code`, `reason` |
 | `end` | the task has ended | `error` (or `None`) |
 
 Frames are traced for connections that somebody listened to when they opened: those go no short ways, so that each frame
-is seen. `size` is that of the payload on the wire.
+is seen. `size` is the bytes of its payload on the wire.
 
 **Threads.** An event is told by the thread that did it: the connection's own, or that of a caller whose blocking call
 reads or writes. No lock is held, but that caller, or that connection, waits meanwhile. So a hook must not block; it may
@@ -181,7 +181,7 @@ class FrameWatch:
         while position < len(data):
             header = read_header(data, position)
             if header is None:
-                self._begun = bytes(data[position:])
+                self._begun = data[position:]
                 break
             end = header.end + header.length
             position = min(end, len(data))

@@ -37,8 +37,8 @@ class Way(Protocol):
     def send(self, first: int, payload: bytes) -> int:
         """Write a message, `first` the first byte of its frame: the bytes of that frame, all handed to the kernel.
 
-        0 if not all were. Then, and after an interrupt, `rest` tells what is left, and `forget` must follow. `ConnectionClosed` or
-        `OSError` when the connection is broken.
+        0 if not all were. Then, and after an interrupt, `rest` tells what is left, and `forget` must follow.
+        `ConnectionClosed` or `OSError` when the connection is broken.
         """
 
     def rest(self) -> Optional[Rest]:
