@@ -43,17 +43,26 @@ class Delegate(wssync.WebSocketDelegate):
         return metrics
 
 
+def drain(executor: QueueExecutor) -> None:
+    """Run everything that the tasks have left there; their threads are gone."""
+    while executor.run_pending():
+        pass
+
+
 class MetricsTests(OnlineTestCase):
     def run_task(self, *, url: Optional[str] = None, compression: Any = None, **settings: Any) -> Delegate:
         """Echo some messages, and close."""
-        delegate = Delegate()
+        delegate, executor = Delegate(), QueueExecutor()
         configuration = wssync.SessionConfiguration.ephemeral().replace(compression=compression, **settings)
-        with wssync.connect(url or self.server.url, configuration=configuration, delegate=delegate, timeout=20) as task:
+        task = self.session(configuration, delegate=delegate, executor=executor).websocket_task(url or self.server.url)
+        task.resume()
+        with task:
             for message in ("short", "x" * 126, "y" * 100_000):
                 task.send(message)
                 self.assertEqual(task.receive(timeout=20), message)
             task.send_ping(timeout=20)
             task.close(reason="bye")
+        drain(executor)
         return delegate
 
     def test_the_order(self) -> None:
@@ -66,8 +75,7 @@ class MetricsTests(OnlineTestCase):
         task.wait_until_open(20)
         task.receive(lambda result: delegate.calls.append(("handler",)))
         task.close()
-        while executor.run_pending():
-            pass
+        drain(executor)
         self.assertEqual(
             delegate.names, ["did_open", "handler", "did_close", "did_finish_collecting_metrics", "did_complete"]
         )
@@ -80,8 +88,8 @@ class MetricsTests(OnlineTestCase):
         task.receive(lambda result: delegate.calls.append(("handler",)))
         task.resume()
         task.wait_until_closed(20)
-        while executor.run_pending():
-            pass
+        task.close()  # which waits for its thread
+        drain(executor)
         self.assertEqual(delegate.names, ["handler", "did_finish_collecting_metrics", "did_complete"])
         self.assertEqual(delegate.metrics.count_of_messages_sent, 0)
 
@@ -92,8 +100,7 @@ class MetricsTests(OnlineTestCase):
         task = self.session(delegate=delegate, executor=executor).websocket_task(self.server.url)
         task.cancel()
         task.cancel()
-        while executor.run_pending():
-            pass
+        drain(executor)
         self.assertEqual(delegate.names, ["did_finish_collecting_metrics", "did_complete"])
         self.assertEqual(delegate.metrics.transaction_metrics, ())
 
@@ -105,8 +112,7 @@ class MetricsTests(OnlineTestCase):
         with mock.patch("wssync.metrics.collector.Collector.metrics", side_effect=task.close) as made:
             task.cancel()
             made.assert_not_called()
-            while executor.run_pending():
-                pass
+            drain(executor)
             made.assert_called_once_with()
 
     def test_the_interval(self) -> None:
@@ -121,9 +127,8 @@ class MetricsTests(OnlineTestCase):
             task.wait_until_open()
             clock.advance(5)
             task.cancel()
-            task.wait_until_closed()
-        while executor.run_pending():
-            pass
+            task.close()  # which waits for its thread
+        drain(executor)
         self.assertAlmostEqual(delegate.metrics.task_interval.duration, 105, delta=0.001)
         ended = (delegate.metrics.task_interval.end - before).total_seconds()
         self.assertTrue(4.9 < ended < 30, ended)

@@ -328,6 +328,11 @@ class ExchangeTests(unittest.TestCase):
         self.assertEqual(list(dates(transaction)), ["fetch_start", "connect_start"])
         self.assertIsNone(transaction.response)
 
+    def test_a_proxy_whose_connecting_had_no_end(self) -> None:
+        """The end of connecting is told by the tunnel all the same."""
+        transaction = play(START, PROXY, CONNECT[0], *exchange(200, "CONNECT"))
+        self.assertEqual(dates(transaction), {"fetch_start": 1, "connect_start": 3, "connect_end": 7})
+
     def test_memory_is_bounded(self) -> None:
         """Of endless exchanges the last ones are kept, and all redirects are counted."""
         script = Script()
