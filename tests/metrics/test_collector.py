@@ -249,6 +249,8 @@ class ExchangeTests(unittest.TestCase):
         hop = [START, *RESOLVE, *CONNECT, *exchange(302), redirect]
         metrics = Script().play(*hop, *hop, *PLAIN).metrics()
         self.assertEqual((len(metrics.transaction_metrics), metrics.redirect_count), (3, 2))
+        challenged = Script().play(*hop, START, *exchange(401), *PLAIN).metrics()
+        self.assertEqual(challenged.redirect_count, 1, "what follows the next exchange is no redirect")
         stopped = Script().play(*hop, *hop).metrics()
         self.assertEqual((len(stopped.transaction_metrics), stopped.redirect_count), (2, 1))
 

@@ -53,6 +53,16 @@ class RecordingTests(unittest.TestCase):
         expected.append(Event("session_did_become_invalid", None, ("error",), thread))
         self.assertEqual(recorder.events, expected)
 
+    def test_metrics(self) -> None:
+        """They are recorded for a test that asks for them, and passed on in any case."""
+        metrics: Any = object()
+        inner = Recorder(metrics=True)
+        outer = Recorder(inner)
+        outer.did_finish_collecting_metrics("session", "task", metrics)
+        self.assertEqual(outer.events, [])
+        (event,) = inner.events
+        self.assertEqual((event.name, event.arguments), ("did_finish_collecting_metrics", (metrics,)))
+
     def test_the_thread(self) -> None:
         """An event tells on which thread it came."""
         running = Running(lambda: self.recorder.handler("pong")(None))

@@ -20,12 +20,15 @@ Callbacks come on another thread, so whatever looks for one waits for it, in rea
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Tuple
 
 from ..delegate import WebSocketDelegate, method_of
 from ..engine.completions import Result
 from ..errors import WebSocketError
 from ..protocol.http1 import Response
+
+if TYPE_CHECKING:
+    from ..metrics.values import TaskMetrics
 
 __all__ = ["Event", "Recorder"]
 
@@ -52,14 +55,18 @@ class Recorder(WebSocketDelegate):
     With another `delegate`, each call is recorded first and then passed on, if that has such a method; its answer is
     the recorder's. So what has to be answered can be answered.
 
+    `did_finish_collecting_metrics` is passed on like the others, and recorded if `metrics` asks for it: it comes before
+    every `did_complete`, and most tests are not about it.
+
     `did_create_task` is kept like the others. It is the one call that comes at once, inside `websocket_task()`, so it
     is always the first event of its task.
 
     All methods may be called from any thread. Timeouts are in seconds of real time.
     """
 
-    def __init__(self, delegate: object = None) -> None:
+    def __init__(self, delegate: object = None, *, metrics: bool = False) -> None:
         self._delegate = delegate
+        self._records_metrics = metrics
         self._changed = threading.Condition()
         self._events: List[Event] = []
         self._taken = 0
@@ -90,6 +97,12 @@ class Recorder(WebSocketDelegate):
     def did_close(self, session: Any, task: Any, close_code: int, reason: Optional[str]) -> Any:
         """Recorded."""
         return self._note("did_close", session, task, close_code, reason)
+
+    def did_finish_collecting_metrics(self, session: Any, task: Any, metrics: TaskMetrics) -> Any:
+        """Recorded, if the recorder was made with `metrics`."""
+        if self._records_metrics:
+            return self._note("did_finish_collecting_metrics", session, task, metrics)
+        return self._pass_on("did_finish_collecting_metrics", session, task, metrics)
 
     def did_complete(self, session: Any, task: Any, error: Optional[WebSocketError]) -> Any:
         """Recorded."""
