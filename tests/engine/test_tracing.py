@@ -340,6 +340,28 @@ class ConnectionTests(unittest.TestCase):
             rig.give(frame(TEXT, b"hello"))
         self.assertTrue(any("frame_received {'opcode': 1" in line for line in logged.output), logged.output)
 
+    def test_metrics_that_nobody_takes(self) -> None:
+        """What was collected is left alone when there is no method for it."""
+        rig = Rig(self, opened=False)
+        collector = Collector(rig.clock.now)
+        rig.connection.tracer = Tracer(rig, None, collector, rig.clock)
+        with (
+            mock.patch.object(rig.listener, "callback", return_value=None),
+            mock.patch.object(collector, "finish") as end,
+        ):
+            rig.connection.cancel()
+        end.assert_not_called()
+
+    def test_metrics_of_a_connection(self) -> None:
+        """Rule 184: they come behind `did_close`, before `did_complete`."""
+        rig = Rig(self, opened=False)
+        rig.connection.tracer = Tracer(rig, None, Collector(rig.clock.now), rig.clock)
+        rig.open()
+        rig.give(frame(CLOSE))
+        rig.finish(rig.stream.give_end)
+        rig.run_callbacks()
+        self.assertEqual(rig.listener.names, ["did_open", "did_close", "did_finish_collecting_metrics", "did_complete"])
+
     def test_a_task_that_never_began(self) -> None:
         """Its end is told too, once."""
         hook = Hook()
