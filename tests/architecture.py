@@ -125,6 +125,7 @@ MAY_SERVE: Dict[str, str] = {
     "engine.test_counts": "compresses, as a server does, what the connection receives",
     "engine.test_outbox": "inflates, as a server does, what the outbox has compressed",
     "interop": "the servers and clients of others",
+    "opening.support": "a Unix socket, which the shipped server does not listen on",
     "protocol": "both roles of the protocol are what is tested there",
     "testing": "tries the shipped server, and what it is made of, by itself",
     "transport": "sockets below WebSocket, where a listening one is half of a pair",

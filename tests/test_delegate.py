@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import inspect
 import unittest
+from typing import Any
 
+from wssync.auth import AuthChallengeDisposition
 from wssync.delegate import SessionDelegate, TaskDelegate, WebSocketDelegate, method_of
+from wssync.protocol.http1 import Request
 
 NAMES = (
     "session_did_become_invalid",
     "did_create_task",
+    "is_waiting_for_connectivity",
     "did_receive_informational_response",
+    "did_finish_collecting_metrics",
+    "did_complete",
     "did_open",
     "did_close",
-    "did_complete",
 )
+QUESTIONS = ("session_did_receive_challenge", "will_perform_http_redirection", "did_receive_challenge")
 
 
 class BaseClassTests(unittest.TestCase):
@@ -31,17 +37,36 @@ class BaseClassTests(unittest.TestCase):
             count = len(inspect.signature(method).parameters)
             self.assertIsNone(method(*[None] * count))
 
+    def test_every_question_is_answered_by_the_default(self) -> None:
+        """Challenges are left to the library, redirects are followed."""
+        delegate = WebSocketDelegate()
+        by_default = AuthChallengeDisposition.PERFORM_DEFAULT_HANDLING, None
+        challenge: Any = None
+        response: Any = None
+        request = Request("ws://example.test/")
+        self.assertEqual(delegate.session_did_receive_challenge(None, challenge), by_default)
+        self.assertEqual(delegate.did_receive_challenge(None, None, challenge), by_default)
+        self.assertIs(delegate.will_perform_http_redirection(None, None, response, request), request)
+
     def test_which_class_has_which(self) -> None:
         """Session, task and WebSocket concerns each have their class."""
         own = [
-            [name for name in vars(kind) if name in NAMES]
+            [name for name in vars(kind) if name in (*NAMES, *QUESTIONS)]
             for kind in (SessionDelegate, TaskDelegate, WebSocketDelegate)
         ]
         self.assertEqual(
             own,
             [
-                ["session_did_become_invalid"],
-                ["did_create_task", "did_receive_informational_response", "did_complete"],
+                ["session_did_receive_challenge", "session_did_become_invalid"],
+                [
+                    "did_create_task",
+                    "will_perform_http_redirection",
+                    "did_receive_challenge",
+                    "is_waiting_for_connectivity",
+                    "did_receive_informational_response",
+                    "did_finish_collecting_metrics",
+                    "did_complete",
+                ],
                 ["did_open", "did_close"],
             ],
         )

@@ -23,6 +23,8 @@ NUMBERS = {
     "CertificateError": -1202,
     "HandshakeError": -1011,
     "AuthenticationFailed": -1013,
+    "InsecureRedirect": -1022,
+    "TooManyRedirects": -1007,
     "ConnectionClosed": -1005,
     "ProtocolError": -1005,
     "MessageTooBig": -1103,
@@ -53,6 +55,8 @@ class TreeTests(unittest.TestCase):
             (errors.TLSError, errors.ConnectionFailed),
             (errors.CertificateError, errors.TLSError),
             (errors.AuthenticationFailed, errors.HandshakeError),
+            (errors.InsecureRedirect, errors.HandshakeError),
+            (errors.TooManyRedirects, errors.HandshakeError),
             (errors.ProtocolError, errors.ConnectionClosed),
             (errors.MessageTooBig, errors.ConnectionClosed),
         ):

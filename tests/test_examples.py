@@ -18,12 +18,15 @@ from wssync.testing import Server
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples").glob("*.py"))
 OUTPUT = {
+    "a_password_dialog": "A password for the vault, please.\nhello\n",
+    "a_self_signed_server": "hello\n",
     "handlers": "hello\nclosed with 1000\n",
     "hello": "hello\n",
     "testing_a_chat_client": "OK\n",
     "testing_a_flaky_server": "OK\n",
     "testing_with_a_cassette": "OK\n",
     "unittest_example": "OK\n",
+    "where_the_time_goes": " redirects, 1 messages\n",
 }
 """Example -> how what it prints ends."""
 

@@ -218,6 +218,17 @@ class QueueExecutorTests(unittest.TestCase):
         self.assertEqual(box.values, [(number, threading.current_thread()) for number in range(3)])
         self.assertEqual((executor.run_pending(), executor.run_pending(0.001), len(executor)), (0, 0, 0))
 
+    def test_whose_thread_it_is(self) -> None:
+        """The one that ran it last."""
+        executor = QueueExecutor()
+        self.assertFalse(executor.is_current())
+        executor.run_pending()
+        self.assertTrue(executor.is_current())
+        other = threading.Thread(target=executor.run_pending)
+        other.start()
+        other.join(PATIENCE)
+        self.assertFalse(executor.is_current())
+
     def test_it_waits_for_the_first(self) -> None:
         """With a timeout, or for ever."""
         executor, box = QueueExecutor(), Box()

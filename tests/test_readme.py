@@ -85,8 +85,18 @@ class NameTests(unittest.TestCase):
 
     def test_the_names_on_the_right_are_ours(self) -> None:
         """What the table of Apple's names leads to is there."""
-        known = set(wssync.__all__) | {"with", "str", "bytes", "headers", "status_code", "timeout_interval"}
-        values = (wssync.CloseCode, wssync.TaskState, wssync.Result, wssync.SessionConfiguration)
+        known = set(wssync.__all__) | {
+            "with",
+            "str",
+            "bytes",
+            "headers",
+            "status_code",
+            "http",
+            "cookiejar",
+            "CookieJar",
+        }
+        known |= {field.name for field in dataclasses.fields(wssync.Request)}
+        values = (wssync.CloseCode, wssync.TaskState, wssync.Result, wssync.SessionConfiguration, wssync.Credential)
         with wssync.Session() as session:
             task = session.websocket_task("ws://localhost/")
             for thing in (session, task, task.progress, wssync.WebSocketDelegate, wssync.WebSocketError(), *values):

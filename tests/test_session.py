@@ -6,12 +6,14 @@ import gc
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from http.cookiejar import MozillaCookieJar
 from typing import Any, List, Optional
 from unittest import mock
 
 import wssync
 from tests.tasks import PATIENCE, InlineExecutor, OnlineTestCase, RefusingExecutor, Running, names, needs_trustme
 from wssync import SessionConfiguration, TaskState
+from wssync.engine import loop
 from wssync.executors import QueueExecutor, SerialExecutor
 from wssync.session import Session, _shared_session
 from wssync.testing import Recorder, ServerConnection, at, refuse, silent
@@ -325,6 +327,44 @@ class InvalidationTests(OnlineTestCase):
         self.assertEqual([event.arguments for event in told.events], [(task.error,)])
         self.assertIsInstance(task.error, wssync.Cancelled)
 
+    def test_leaving_it_when_a_task_has_just_ended(self) -> None:
+        """Its thread is waited for as well: it may be about to close the socket."""
+        closing, release = threading.Event(), threading.Event()
+
+        def close(*connection: Any) -> None:
+            closing.set()
+            release.wait(PATIENCE)
+            close_really(*connection)
+
+        close_really = loop._close
+        with mock.patch.object(loop, "_close", close), Session() as session:
+            task = session.websocket_task(self.server.url)
+            task.resume()
+            task.wait_until_open(PATIENCE)
+            task.cancel()
+            self.assertTrue(closing.wait(PATIENCE))
+            self.assertEqual((session.tasks, session._running), ([], {}))
+            thread = task._connection.thread
+            assert thread is not None
+            join = thread.join
+
+            def release_and_join(timeout: Optional[float] = None) -> None:
+                release.set()
+                join(timeout)
+
+            thread.join = release_and_join  # type: ignore[method-assign]
+        alive = thread.is_alive()
+        release.set()
+        self.assertFalse(alive)
+
+    def test_leaving_it_on_a_task_s_thread(self) -> None:
+        """A thread does not wait for itself."""
+        session = self.session()
+        session._leaving.append(threading.current_thread())
+        with session:
+            pass
+        self.assertFalse(session.tasks)
+
     def test_leaving_it_on_its_own_executor(self) -> None:
         """A handler may leave the block: it does not wait for itself."""
         session = self.session()
@@ -391,6 +431,38 @@ class ResetAndFlushTests(OnlineTestCase):
             method()
             with self.assertRaises(TypeError):
                 method(5)  # type: ignore[arg-type]
+
+    def test_a_jar_is_saved_first(self) -> None:
+        """Then the handler is called, whatever the executor is, and whatever became of the saving."""
+        order: List[str] = []
+
+        class Jar(MozillaCookieJar):
+            def save(self, *_: Any, **__: Any) -> None:
+                order.append("saved")
+                raise OSError("the disk is full")
+
+        executor = QueueExecutor()
+        session = self.session(SessionConfiguration(http_cookie_storage=Jar("unused")), executor=executor)
+        session.flush(lambda: order.append("told"))
+        self.assertEqual((order, len(executor)), ([], 1))  # one piece of work: a pool would run two at once
+        with self.assertLogs("wssync", "ERROR"):
+            executor.run_pending()
+        self.assertEqual(order, ["saved", "told"])
+
+    def test_nobody_changes_a_jar_that_is_being_saved(self) -> None:
+        """Saving goes through the jar as it is, with the file emptied already: a cookie of a task must not break it."""
+        changed: List[bool] = []
+
+        class Jar(MozillaCookieJar):
+            def save(self, *_: Any, **__: Any) -> None:
+                lock = self._cookies_lock  # type: ignore[attr-defined] # which every change takes
+                changed.append(Running(lambda: lock.acquire(blocking=False)).result())
+
+        executor = QueueExecutor()
+        session = self.session(SessionConfiguration(http_cookie_storage=Jar("unused")), executor=executor)
+        session.flush()
+        executor.run_pending()
+        self.assertEqual(changed, [False])
 
     def test_exceptions_are_logged(self) -> None:
         """Rule 178."""
@@ -482,7 +554,9 @@ class ConnectTests(OnlineTestCase):
         with wssync.connect(self.server.url) as task:
             task.send("x")
             self.assertReceives(task, "x")
-            self.assertEqual(task._plan.configuration, SessionConfiguration.ephemeral())
+            configuration = task._plan.configuration
+            self.assertEqual(repr(configuration), repr(SessionConfiguration.ephemeral()))
+            self.assertNotEqual(configuration, SessionConfiguration.default(), "it shares no cookies")
 
     def test_it_raises_why_it_did_not_open(self) -> None:
         """HandshakeError, InvalidURL, TypeError."""

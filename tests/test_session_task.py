@@ -73,9 +73,12 @@ class AttributeTests(OnlineTestCase):
         self.assertIs(copy.deepcopy(task), task)
 
     def test_repr_tells_identifier_url_and_state_but_no_secret(self) -> None:
-        """The password in a URL is shown nowhere."""
+        """The password in a URL is shown nowhere, nor is a token in its query."""
         task = self.session().websocket_task("ws://me:secret@h/path")
         self.assertEqual(repr(task), f"<WebSocketTask {task.task_identifier} ws://h/path SUSPENDED>")
+        task = self.session().websocket_task("ws://h/path?room=1&access_token=secret")
+        self.assertRegex(repr(task), r"^<WebSocketTask \d+ ws://h/path\?room=1&access_token=\*\*\* SUSPENDED>$")
+        self.assertNotIn("secret", repr(task.original_request))
 
     def test_values_of_the_states(self) -> None:
         """They are Apple's numbers."""

@@ -57,6 +57,25 @@ class StrandTests(StandingTestCase):
         prepare.assert_called_once_with()
         Strand(RefusingExecutor(), Box()).expect()
 
+    def test_which_thread_is_in_its_way(self) -> None:
+        """The one that runs a callback of its own, or of an executor that has no other; not an idle one."""
+
+        class Pool(Deferring):
+            current = False
+
+            def is_current(self) -> bool:
+                return self.current
+
+        for executor in (Deferring(), Pool()):
+            strand, found = Strand(executor, lambda error: None), Box()
+            strand.put(lambda strand=strand, found=found: found(strand.is_current()))
+            self.assertFalse(strand.is_current())
+            strand.kick()
+            executor.run()
+            self.assertEqual((found.values, strand.is_current()), ([True], False))
+        Pool.current = True
+        self.assertTrue(strand.is_current())
+
     def test_one_submit_serves_what_was_put(self) -> None:
         """Nothing runs before `kick`; a second kick submits nothing while a runner is under way."""
         executor, box = Deferring(), Box()

@@ -141,6 +141,14 @@ class EndTests(OnlineTestCase):
                 if how == "abort":
                     self.assertIsInstance(error.__cause__, OSError)
 
+    def test_a_task_does_not_connect_again(self) -> None:
+        """Rule 211: a task is one connection; when that is lost it is over."""
+        server = self.serve(lambda connection: connection.drop())
+        task = self.connect(server.url)
+        task.wait_until_closed(PATIENCE)
+        task.close()  # its thread is gone
+        self.assertEqual(len(server.requests), 1)
+
     def test_no_answer_to_a_ping(self) -> None:
         """Rule 145: 1006, -1001, and the peer was told so with 1011."""
         clock = self.use_fake_clock()

@@ -158,10 +158,10 @@ class ReceiveTests(OnlineTestCase):
 
             def __bool__(self) -> bool:
                 inbox.express = inbox._ready
+                peer.send("next")
                 return True
 
         inbox.express = Gone()  # type: ignore[assignment] # it holds nothing at all
-        peer.send("next")
         self.assertEqual(task.receive(), "next")
 
     def _let_the_thread_read(self, task: wssync.WebSocketTask) -> None:

@@ -17,9 +17,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .configuration import SessionConfiguration
+from .cookies.exchange import CookieAcceptPolicy
 from .delegate import SessionDelegate, TaskDelegate, WebSocketDelegate
 from .engine.completions import Result
 from .errors import (
+    AuthenticationFailed,
     Cancelled,
     CertificateError,
     ConnectionClosed,
@@ -27,6 +29,7 @@ from .errors import (
     ConnectionRefused,
     HandshakeError,
     HostNotFound,
+    InsecureRedirect,
     InvalidURL,
     MessageTooBig,
     ProtocolError,
@@ -35,6 +38,7 @@ from .errors import (
     SessionInvalidated,
     TimedOut,
     TLSError,
+    TooManyRedirects,
     WebSocketError,
 )
 from .protocol.closing import CloseCode
@@ -46,24 +50,36 @@ from .session_task import SessionTask, TaskState
 from .task import WebSocketTask
 
 __all__ = [
+    "AuthChallengeDisposition",
+    "AuthenticationChallenge",
+    "AuthenticationFailed",
+    "AuthenticationMethod",
     "Cancelled",
     "CertificateError",
     "CloseCode",
     "ConnectionClosed",
     "ConnectionFailed",
     "ConnectionRefused",
+    "CookieAcceptPolicy",
+    "Credential",
+    "CredentialPersistence",
+    "CredentialStorage",
     "DeflateOptions",
     "HandshakeError",
     "Headers",
     "HostNotFound",
+    "InsecureRedirect",
     "InvalidURL",
     "MessageTooBig",
+    "ProtectionSpace",
     "ProtocolError",
     "ProxyError",
     "Request",
+    "ResourceFetchType",
     "Response",
     "Result",
     "SendQueueFull",
+    "ServerTrust",
     "Session",
     "SessionConfiguration",
     "SessionDelegate",
@@ -71,8 +87,11 @@ __all__ = [
     "SessionTask",
     "TLSError",
     "TaskDelegate",
+    "TaskMetrics",
     "TaskState",
+    "TaskTransactionMetrics",
     "TimedOut",
+    "TooManyRedirects",
     "WebSocketDelegate",
     "WebSocketError",
     "WebSocketTask",
@@ -83,12 +102,40 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import executors as executors
+    from .auth import AuthChallengeDisposition as AuthChallengeDisposition
+    from .auth import AuthenticationChallenge as AuthenticationChallenge
+    from .auth import AuthenticationMethod as AuthenticationMethod
+    from .auth import Credential as Credential
+    from .auth import CredentialPersistence as CredentialPersistence
+    from .auth import CredentialStorage as CredentialStorage
+    from .auth import ProtectionSpace as ProtectionSpace
+    from .auth import ServerTrust as ServerTrust
+    from .metrics.values import ResourceFetchType as ResourceFetchType
+    from .metrics.values import TaskMetrics as TaskMetrics
+    from .metrics.values import TaskTransactionMetrics as TaskTransactionMetrics
 else:
+    _AUTH = (
+        "AuthChallengeDisposition",
+        "AuthenticationChallenge",
+        "AuthenticationMethod",
+        "Credential",
+        "CredentialPersistence",
+        "CredentialStorage",
+        "ProtectionSpace",
+        "ServerTrust",
+    )
+    _METRICS = ("ResourceFetchType", "TaskMetrics", "TaskTransactionMetrics")
+    _LATE = {
+        "executors": ".executors",
+        **dict.fromkeys(_AUTH, ".auth"),
+        **dict.fromkeys(_METRICS, ".metrics.values"),
+    }
 
     def __getattr__(name):
-        """`wssync.executors` is there without an import of its own, and costs nothing who does not use it."""
-        if name != "executors":
+        """What most programs do not use is there without an import of its own, and costs nothing before it is used."""
+        if name not in _LATE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         import importlib
 
-        return importlib.import_module(".executors", __name__)
+        module = importlib.import_module(_LATE[name], __name__)
+        return module if name == "executors" else getattr(module, name)

@@ -12,6 +12,8 @@
         TLSError
           CertificateError
       HandshakeError
+        TooManyRedirects
+        InsecureRedirect
         AuthenticationFailed
       ConnectionClosed
         ProtocolError
@@ -49,6 +51,7 @@ __all__ = [
     "ConnectionRefused",
     "HandshakeError",
     "HostNotFound",
+    "InsecureRedirect",
     "InvalidURL",
     "MessageTooBig",
     "ProtocolError",
@@ -57,6 +60,7 @@ __all__ = [
     "SessionInvalidated",
     "TLSError",
     "TimedOut",
+    "TooManyRedirects",
     "WebSocketError",
 ]
 
@@ -67,8 +71,8 @@ CloseStatus = Optional[Tuple[int, Optional[str]]]
 class WebSocketError(Exception):
     """The base of everything that wssync raises because of the network, the peer or a cancellation.
 
-    `url` is the URL concerned, without userinfo (or `None`); `url_error_code` is the number that Foundation's
-    `URLError` has for it (-1001 timed out, -999 cancelled, ...).
+    `url` is the URL concerned (or `None`), without userinfo and with `***` in place of tokens in its query;
+    `url_error_code` is the number that Foundation's `URLError` has for it (-1001 timed out, -999 cancelled, ...).
     """
 
     default_url_error_code = -1
@@ -134,10 +138,9 @@ class ConnectionRefused(ConnectionFailed):
 
 
 class ProxyError(ConnectionFailed):
-    """The proxy could not be reached, refused, or made no sense.
+    """The proxy did not make the connection.
 
-    `response` holds what an HTTP proxy answered to CONNECT (status, headers, the first 64 KiB of the body; a 407 too),
-    or `None` where there was no such answer.
+    `response` holds what an HTTP proxy answered to CONNECT, or `None` where there was no such answer.
     """
 
     def __init__(
@@ -184,11 +187,20 @@ class HandshakeError(WebSocketError):
         self.response = response
 
 
-class AuthenticationFailed(HandshakeError):
-    """The server wants to know who asks (401), and nothing is left to try.
+class TooManyRedirects(HandshakeError):
+    """The server, or a row of them, redirected more often than `max_redirects` allows."""
 
-    `response` is its last refusal.
-    """
+    default_url_error_code = -1007
+
+
+class InsecureRedirect(HandshakeError):
+    """The server redirected from `wss:` to `ws:`, and no delegate asked for that."""
+
+    default_url_error_code = -1022
+
+
+class AuthenticationFailed(HandshakeError):
+    """The server wants a password or another proof, and there is none (left) to offer: `response` is its refusal."""
 
     default_url_error_code = -1013
 

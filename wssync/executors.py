@@ -180,6 +180,11 @@ class QueueExecutor:
 
     def __init__(self) -> None:
         self._pending: queue.SimpleQueue[Tuple[Callable[..., object], Tuple[Any, ...]]] = queue.SimpleQueue()
+        self._runner: Optional[int] = None
+
+    def is_current(self) -> bool:
+        """Whether the caller is on the thread that ran the queue last."""
+        return self._runner == threading.get_ident()
 
     def submit(self, fn: Callable[..., object], /, *args: Any) -> None:
         """Queue `fn(*args)`; any thread may call it, it never blocks."""
@@ -191,6 +196,7 @@ class QueueExecutor:
         With nothing queued it waits up to `timeout` seconds (`None`: for ever) for the first. What the callbacks queue
         themselves is left for the next call, so a loop that draws frames in between stays alive.
         """
+        self._runner = threading.get_ident()
         waiting = self._pending.qsize()
         if not waiting:
             try:

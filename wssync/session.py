@@ -20,20 +20,21 @@ from .engine.completions import Latch, wait_within
 from .engine.connection import Connection
 from .engine.gate import Gate
 from .engine.goodbye import remember_fork
-from .engine.opening import Plan
+from .engine.plan import Plan
 from .errors import SessionInvalidated, TimedOut
 from .protocol.handshake import check_headers, check_protocols
 from .protocol.headers import HeadersLike
 from .protocol.http1 import Request
+from .protocol.urls import mask_secrets
 from .strand import Preparable, Strand, call
 from .task import WebSocketTask
 
 if TYPE_CHECKING:
-    import ssl
     import types
 
     from .executors import SerialExecutor
     from .strand import Executor
+    from .transport.trust import TLSTerms
 
 __all__ = ["Session", "connect"]
 
@@ -45,6 +46,8 @@ class Session:
     delegate: any object with some of the methods of `WebSocketDelegate`; held until the session is invalid.
     executor: where every handler and delegate method runs (Apple: `delegateQueue`), anything with `submit(fn, *args)`;
         by default a `SerialExecutor` of its own.
+
+    TypeError for what cannot be, ValueError for an `ssl_context` that leaves checks out by accident.
 
     Leaving a `with` block calls `invalidate_and_cancel()` and waits for the connections' threads, and for the session's
     own executor (unless on it), never for one it was given.
@@ -69,13 +72,15 @@ class Session:
             executor = self._own_executor = _OwnExecutor()
         self._executor = executor
         self._numbers = itertools.count(1)
-        self._tls: Optional[ssl.SSLContext] = self._configuration.ssl_context
+        self._tls: Optional[TLSTerms] = None
         self._shared = False
         self._invalid = False
         self._announced = False
         self._dissolved = False
         self._gone: Optional[Latch] = None  # there once somebody waits for it
         self._begin_afresh()
+        if self._configuration.ssl_context is not None:
+            self._tls_terms()  # so that one that checks nothing by accident is refused here
         remember_fork(self)
 
     def _begin_afresh(self) -> None:
@@ -84,6 +89,7 @@ class Session:
         self._gate = Gate(self._configuration.http_maximum_connections_per_host)
         self._fresh: Dict[int, weakref.ref[WebSocketTask]] = {}
         self._running: Dict[int, WebSocketTask] = {}
+        self._leaving: List[Any] = []  # threads, which are made in the engine alone
 
     def abandon(self) -> None:
         """This is a child process after a fork: the tasks are the parent's. Not for users."""
@@ -132,11 +138,12 @@ class Session:
         request = url_or_request if isinstance(url_or_request, Request) else Request(url_or_request)
         offered = check_protocols(protocols)
         check_headers(request.headers, offered)
-        plan = Plan(request, offered, self._configuration, self._tls_context, self._gate)
-        connection = Connection(str(plan.url), self._configuration, self._executor, surroundings.current().clock)
+        plan = Plan(request, offered, self._configuration, self._tls_terms, self._gate)
+        shown = mask_secrets(str(plan.url))
+        connection = Connection(shown, self._configuration, self._executor, surroundings.current().clock)
         with self._lock:
             if self._invalid:
-                raise SessionInvalidated("the session was invalidated: it makes no more tasks", url=str(plan.url))
+                raise SessionInvalidated("the session was invalidated: it makes no more tasks", url=shown)
             number = next(self._numbers)
             task = WebSocketTask(self, number, plan, connection)
             self._fresh[number] = weakref.ref(task, functools.partial(_forget, weakref.ref(self), number))
@@ -145,15 +152,19 @@ class Session:
             call(created, self, task)
         return task
 
-    def _tls_context(self) -> ssl.SSLContext:
-        """One context for all tasks; on a connection's thread, because loading the roots takes milliseconds."""
+    def _tls_terms(self) -> TLSTerms:
+        """One for all tasks; on a connection's thread, because loading the roots takes milliseconds."""
         with self._tls_lock:
             if self._tls is None:
-                from .transport.tls import make_context
+                from .transport.trust import TLSTerms
 
-                self._tls = make_context(
-                    minimum=self._configuration.tls_minimum_supported_protocol_version,
-                    maximum=self._configuration.tls_maximum_supported_protocol_version,
+                configuration = self._configuration
+                self._tls = TLSTerms(
+                    configuration.tls_minimum_supported_protocol_version,
+                    configuration.tls_maximum_supported_protocol_version,
+                    tuple(configuration.certificate_pins),
+                    configuration.ssl_context,
+                    configuration.truststore,
                 )
             return self._tls
 
@@ -164,9 +175,13 @@ class Session:
             self._fresh.pop(task.task_identifier, None)
 
     def _let_go(self, task: WebSocketTask) -> None:
-        """A task has ended and all its callbacks have run."""
+        """A task has ended and all its callbacks have run; its thread may still have the socket to close."""
+        thread = task._connection.thread
         with self._lock:
             self._running.pop(task.task_identifier, None)
+            self._leaving = [other for other in self._leaving if other.is_alive()]
+            if thread is not None:
+                self._leaving.append(thread)
         self._settle()
 
     # -- ending --------------------------------------------------------------------------------------------------------
@@ -222,20 +237,31 @@ class Session:
         return wait_within(gone, timeout)
 
     def reset(self, completion_handler: Optional[Callable[[], object]] = None) -> None:
-        """Forget what was learned from servers; open tasks are untouched. `completion_handler()` runs on the
-        executor.
+        """Forget what was learned from servers: the cookies and credentials of the configuration's stores are removed
+        (rule 221). Open tasks are untouched. `completion_handler()` runs on the executor.
         """
+        _check_handler(completion_handler)
+        configuration = self._configuration
+        for store in (configuration.given("http_cookie_storage"), configuration.given("url_credential_storage")):
+            if store is not None:
+                store.clear()
+        configuration.stores.forget()
         self._report(completion_handler)
 
     def flush(self, completion_handler: Optional[Callable[[], object]] = None) -> None:
-        """Write what is to be kept to its stores. `completion_handler()` runs on the executor."""
-        self._report(completion_handler)
+        """Write what is to be kept to its stores: a cookie jar that has a file (such as `MozillaCookieJar`) is saved to
+        it, on the executor; an error is logged. Then `completion_handler()` runs there.
+        """
+        _check_handler(completion_handler)
+        jar = self._configuration.given("http_cookie_storage")
+        saves = getattr(jar, "filename", None) is not None
+        self._report(functools.partial(_save, jar) if saves else None, completion_handler)
 
-    def _report(self, completion_handler: Optional[Callable[[], object]]) -> None:
-        if completion_handler is not None:
-            if not callable(completion_handler):
-                raise TypeError(f"a completion handler must be callable, not {completion_handler!r}")
-            self._executor.submit(functools.partial(call, completion_handler))
+    def _report(self, *steps: Optional[Callable[[], object]]) -> None:
+        """Run what there is of these on the executor: one piece of work, since a pool would run several at once."""
+        work = [step for step in steps if step is not None]
+        if work:
+            self._executor.submit(_run, work)
 
     def __enter__(self) -> Session:
         return self
@@ -246,10 +272,16 @@ class Session:
         error: Optional[BaseException],
         traceback: Optional[types.TracebackType],
     ) -> None:
-        tasks = self.tasks
+        with self._lock:
+            tasks = list(self._running.values())
         self.invalidate_and_cancel()
         for task in tasks:
             task._join()
+        with self._lock:
+            threads = list(self._leaving)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join()
         own = self._own_executor
         if own is not None and not self._shared and not own.is_current():
             self._wait_until_dissolved()
@@ -258,6 +290,21 @@ class Session:
     def __repr__(self) -> str:
         state = "invalid" if self._invalid else f"{len(self.tasks)} tasks"
         return f"<Session {self.session_description or ''} {state}>".replace("  ", " ")
+
+
+def _save(jar: Any) -> None:
+    with jar._cookies_lock:  # else a task's cookie breaks it off, with the file emptied already
+        jar.save()
+
+
+def _run(steps: List[Callable[[], object]]) -> None:
+    for step in steps:
+        call(step)
+
+
+def _check_handler(completion_handler: object) -> None:
+    if completion_handler is not None and not callable(completion_handler):
+        raise TypeError(f"a completion handler must be callable, not {completion_handler!r}")
 
 
 class _OwnExecutor(Preparable):

@@ -9,17 +9,18 @@ from __future__ import annotations
 import enum
 import functools
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
 from .delegate import method_of
 from .engine.connection import Connection
 from .engine.goodbye import remember_connection
 from .engine.loop import Engine
-from .engine.opening import Plan
+from .engine.plan import Plan
 from .engine.state import Phase
 from .engine.tracing import make_tracer
 from .errors import WebSocketError
 from .protocol.http1 import Request, Response
+from .protocol.urls import mask_secrets
 
 if TYPE_CHECKING:
     import datetime
@@ -41,12 +42,16 @@ if TYPE_CHECKING:
 __all__ = ["SessionTask", "TaskState"]
 
 _CALLBACKS = (
+    "will_perform_http_redirection",
+    "did_receive_challenge",
+    "is_waiting_for_connectivity",
     "did_receive_informational_response",
     "did_open",
     "did_close",
     "did_finish_collecting_metrics",
     "did_complete",
 )
+_SESSION_CALLBACKS = ("session_did_receive_challenge",)
 
 
 class TaskState(enum.Enum):
@@ -85,8 +90,8 @@ class SessionTask:
 
     @property
     def current_request(self) -> Request:
-        """The request that is, or was last, on its way."""
-        return self.original_request
+        """The request that is, or was last, on its way: after redirects, where the last one led."""
+        return self._connection.request or self.original_request
 
     @property
     def response(self) -> Optional[Response]:
@@ -201,7 +206,7 @@ class SessionTask:
             connection.tracer = make_tracer(
                 self,
                 connection.clock,
-                hook=getattr(self._plan.configuration, "trace", None),
+                hook=self._plan.configuration.trace,
                 wants_metrics="did_finish_collecting_metrics" in listener.callbacks,
                 created=connection.created,
             )
@@ -221,7 +226,7 @@ class SessionTask:
         return self
 
     def __repr__(self) -> str:
-        url = self._plan.url
+        url = mask_secrets(str(self._plan.url))
         return f"<{type(self).__name__} {self.task_identifier} {url} {self.state.name}>"
 
 
@@ -237,16 +242,19 @@ class _Listener:
 
     def __init__(self, task: SessionTask, session: Owner) -> None:
         self._task = task
-        self.callbacks: Dict[str, Callable[..., None]] = {}
+        self.callbacks: Dict[str, Callable[..., Any]] = {}
         delegates = [delegate for delegate in (task.delegate, session.delegate) if delegate is not None]
-        for name in _CALLBACKS:
-            for delegate in delegates:
-                method = method_of(delegate, name)
-                if method is not None:
-                    self.callbacks[name] = functools.partial(method, session, task)
-                    break
+        for delegate in delegates:
+            self._look_up(delegate, _SESSION_CALLBACKS, session)
+            self._look_up(delegate, _CALLBACKS, session, task)
 
-    def callback(self, name: str) -> Optional[Callable[..., None]]:
+    def _look_up(self, delegate: object, names: Tuple[str, ...], *arguments: object) -> None:
+        for name in names:
+            method = None if name in self.callbacks else method_of(delegate, name)
+            if method is not None:
+                self.callbacks[name] = functools.partial(method, *arguments)
+
+    def callback(self, name: str) -> Optional[Callable[..., Any]]:
         """The delegate's method of that name, bound to session and task."""
         return self.callbacks.get(name)
 

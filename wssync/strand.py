@@ -112,6 +112,14 @@ class Strand:
         self._concluded = False
         self._expected = False
         self._dead: Optional[BaseException] = None
+        self._runner: Optional[int] = None
+
+    def is_current(self) -> bool:
+        """Whether no callback can begin before this thread is done with what it does: it runs one of this strand, or
+        is the only one that the executor has.
+        """
+        is_current = getattr(self._executor, "is_current", None)
+        return self._runner == threading.get_ident() or (is_current is not None and bool(is_current()))
 
     def put(self, fn: Callable[..., object], *args: Any) -> None:
         """Append a callback. Any thread, also with a lock held; nothing runs before `kick`."""
@@ -236,6 +244,13 @@ class Strand:
 
     def _run_batch(self) -> bool:
         """Run callbacks; True if some are left when the batch is over."""
+        self._runner = threading.get_ident()
+        try:
+            return self._run_callbacks()
+        finally:
+            self._runner = None
+
+    def _run_callbacks(self) -> bool:
         entries = self._entries
         left, end = self.BATCH, time.monotonic() + self.BATCH_SECONDS
         while entries:

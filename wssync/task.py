@@ -88,7 +88,7 @@ class WebSocketTask(SessionTask):
             return
         sent = connection.send_at_once(0x80 | opcode, payload)
         if sent is not True:
-            self._refuse_unstarted("send")
+            self._refuse_fresh("send")
             connection.wait_until_sent(sent or connection.send(opcode, payload, Waiter()), timeout)
 
     def send_ping(
@@ -111,9 +111,9 @@ class WebSocketTask(SessionTask):
             handler = pong_receive_handler
             self._connection.ping(data, Handler(lambda completion: handler(completion.error)))
             return None
-        self._refuse_unstarted("send_ping")
         if timeout is None:
             timeout = self._plan.configuration.ping_timeout
+        timeout = self._before_waiting("send_ping", timeout)
         waiter: Waiter[float] = Waiter()
         ping = self._connection.ping(data, waiter)
         if wait_or_withdraw(self._connection.clock, waiter, timeout, lambda: self._connection.withdraw_ping(ping)):
@@ -151,7 +151,7 @@ class WebSocketTask(SessionTask):
             return None
         if timeout is not None:
             _check_timeout(timeout, None)
-            self._refuse_unstarted("receive")
+            self._refuse_fresh("receive")
             return connection.receive_within(timeout) if timeout else connection.receive_now()
         express, reader = connection.inbox.express, connection.reader
         if express:
@@ -161,7 +161,7 @@ class WebSocketTask(SessionTask):
                 pass  # another caller was quicker
         got = None if express is None or reader is None else reader.borrow(None)
         if got is None or isinstance(got, Waiter):
-            self._refuse_unstarted("receive")
+            self._refuse_fresh("receive")
             return connection.receive_in_turn(got, None, None)
         return got
 
@@ -249,9 +249,9 @@ class WebSocketTask(SessionTask):
     def wait_until_open(self, timeout: Optional[float] = None) -> None:
         """Block until the opening handshake is over; raises its error, or `TimeoutError` after `timeout` seconds."""
         _check_timeout(timeout, None)
-        self._refuse_unstarted("wait_until_open")
+        left = self._before_waiting("wait_until_open", timeout)
         connection = self._connection
-        if not _wait_for(connection.clock, connection.opened, timeout):
+        if not _wait_for(connection.clock, connection.opened, left):
             raise TimeoutError(f"the task was not open after {timeout} seconds")
         error = None if connection.was_open else connection.verdict
         del self, connection  # an error keeps the frames it passes through, and the connection keeps this one
@@ -264,8 +264,8 @@ class WebSocketTask(SessionTask):
     def wait_until_closed(self, timeout: Optional[float] = None) -> None:
         """Block until the task has ended, without starting the end; `TimeoutError` after `timeout` seconds."""
         _check_timeout(timeout, None)
-        self._refuse_unstarted("wait_until_closed")
-        if not _wait_for(self._connection.clock, self._connection.ended, timeout):
+        left = self._before_waiting("wait_until_closed", timeout)
+        if not _wait_for(self._connection.clock, self._connection.ended, left):
             raise TimeoutError(f"the task had not ended after {timeout} seconds")
 
     def __enter__(self) -> WebSocketTask:
@@ -284,7 +284,12 @@ class WebSocketTask(SessionTask):
         else:
             self.close(CloseCode.INTERNAL_SERVER_ERROR)
 
-    def _refuse_unstarted(self, call: str) -> None:
+    def _before_waiting(self, call: str, timeout: Optional[float]) -> Optional[float]:
+        """Refuse to wait for what cannot come; what is left of the timeout."""
+        self._refuse_fresh(call)
+        return self._connection.await_opening(call, timeout)
+
+    def _refuse_fresh(self, call: str) -> None:
         if self._connection.phase is Phase.NEW:
             raise RuntimeError(f"{call}() would wait for ever: the task was never resumed")
 

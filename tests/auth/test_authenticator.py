@@ -159,6 +159,17 @@ class ProposalTests(AuthenticatorCase):
             by_default(authenticator, Round(False, [challenge]))
         self.assertEqual(proposed, ["user", "ann", "bob", None, None])
 
+    def test_a_user_in_the_url_is_not_replaced_by_that_of_the_netrc_file(self) -> None:
+        """Rule 65: whoever names a user means that one; when it is refused, the machine's is not tried instead."""
+        netrc = mock.Mock(spec=NetrcFile)
+        netrc.find.return_value = Credential("netrc", "3")
+        authenticator = given(netrc=netrc)
+        (challenge,) = self.ask(authenticator, "Basic realm=r").challenges
+        self.assertEqual(challenge.proposed_credential, USER)
+        by_default(authenticator, Round(False, [challenge]))
+        self.assertEqual(self.proposed(authenticator, "Basic realm=r"), [None])
+        netrc.find.assert_not_called()
+
     def test_the_default_of_the_store(self) -> None:
         """Rule 65: it is the last of the stored ones to be proposed, wherever it is."""
         storage = mock.Mock(spec=CredentialStorage)

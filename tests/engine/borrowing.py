@@ -23,7 +23,7 @@ from unittest import mock
 
 from wssync.engine.accelerated import receive_messages
 from wssync.engine.completions import Message, Waiter
-from wssync.engine.opening import Opened
+from wssync.engine.plan import Opened
 from wssync.engine.reader import Reader
 from wssync.protocol.frames import read_header
 from wssync.protocol.handshake import Accepted

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional
 from tests.clock import StillClock
 from tests.threads import Running as Running
 from wssync.configuration import SessionConfiguration
+from wssync.engine.asking import NO_ANSWER
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
 from wssync.engine.connection import Connection
 from wssync.engine.gate import Gate
 from wssync.engine.heartbeat import Ping
 from wssync.engine.loop import Engine
-from wssync.engine.opening import Plan
 from wssync.engine.outbox import Message as Outgoing
+from wssync.engine.plan import Plan
 from wssync.engine.state import Phase
 from wssync.errors import ConnectionClosed, WebSocketError
 from wssync.executors import QueueExecutor
@@ -285,6 +286,30 @@ class Recorder:
     @property
     def names(self) -> List[str]:
         return [entry[0] for entry in self.heard]
+
+
+class Questions:
+    """In the place of the opening's own: a delegate that answers from a script, and keeps what it hears."""
+
+    def __init__(self, **answers: Callable[..., Any]) -> None:
+        self.answers = answers
+        self.told: List[Tuple[Any, ...]] = []
+        self.followed: List[Request] = []
+
+    def follow(self, request: Request) -> None:
+        self.followed.append(request)
+
+    def has(self, name: str) -> bool:
+        return name in self.answers
+
+    def tell(self, name: str, *details: object) -> None:
+        self.told.append((name, *details))
+
+    def ask(self, name: str, attempt: Attempt, *details: object) -> Any:
+        if name not in self.answers:
+            return NO_ANSWER
+        self.told.append((name, *details))
+        return self.answers[name](*details)
 
 
 class Rig:

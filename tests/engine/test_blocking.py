@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import traceback
 import unittest
 from typing import Callable, List, Optional
@@ -13,8 +14,9 @@ from tests.interrupts import Interrupt
 from tests.protocol.wire import TEXT, frame
 from wssync.engine import blocking
 from wssync.engine.blocking import answer, wait_or_withdraw
-from wssync.engine.completions import Message, Waiter
+from wssync.engine.completions import Latch, Message, Waiter
 from wssync.engine.reader import Reader
+from wssync.engine.state import Phase
 from wssync.errors import Cancelled
 from wssync.executors import QueueExecutor
 from wssync.protocol.frames import Opcode
@@ -321,6 +323,140 @@ class RowTests(BlockingCase):
             self.connection.receive_in_turn(None, 3.0, 3.0)
         with self.assertRaises(Cancelled):
             self.connection.take()
+
+
+class OwnThreadTests(unittest.TestCase):
+    """Promise 7: a blocking call on the executor's own thread, while the connection is opening."""
+
+    def setUp(self) -> None:
+        self.rig = Rig(self, opened=False)
+        self.connection = self.rig.connection
+        self.connection.phase = Phase.OPENING
+
+    def calling(self, timeout: Optional[float] = None) -> Running[Optional[float]]:
+        """A call on that thread, which waits by now."""
+
+        stands_by = threading.Event()
+        stand_by = blocking.Blocking._stand_by
+
+        def noticed(connection: blocking.Blocking, call: str) -> Optional[Latch]:
+            latch = stand_by(connection, call)
+            stands_by.set()
+            return latch
+
+        def call() -> Optional[float]:
+            self.rig.run_callbacks()  # that makes it the executor's
+            with mock.patch.object(blocking.Blocking, "_stand_by", noticed):
+                return self.connection.await_opening("receive", timeout)
+
+        running = Running(call)
+        self.assertTrue(stands_by.wait(PATIENCE))
+        return running
+
+    def test_on_another_thread(self) -> None:
+        """It is not held up here: whatever it waits for, its wait is its own."""
+        self.connection.begin_question()
+        self.assertEqual(self.connection.await_opening("receive", 3.0), 3.0)
+
+    def test_once_it_is_open(self) -> None:
+        """It goes on, with what is left of its time."""
+        for timeout, left in ((None, None), (5.0, 3.0)):
+            self.setUp()
+            running = self.calling(timeout)
+            self.rig.clock.advance(2)
+            self.connection.phase = Phase.OPEN
+            self.connection.let_through()
+            self.assertEqual(running.result(), left)
+            self.assertEqual(self.connection.impatient, [])
+
+    def test_a_question_that_comes(self) -> None:
+        """Its answer would wait for this very thread: RuntimeError, at once."""
+        for timeout in (None, 5.0):
+            self.setUp()
+            running = self.calling(timeout)
+            self.connection.begin_question()
+            with self.assertRaisesRegex(RuntimeError, r"receive\(\) would wait for itself"):
+                running.result()
+
+    def test_a_question_that_is_there(self) -> None:
+        """The same, without waiting; and when it has been answered, the call waits again."""
+        self.rig.run_callbacks()
+        self.connection.begin_question()
+        with self.assertRaisesRegex(RuntimeError, "would wait for itself"):
+            self.connection.await_opening("receive", None)
+        self.connection.end_question()
+        self.assertEqual(self.connection.await_opening("receive", 0.0), 0.0)
+
+    def in_the_row(self, call: Callable[[], object]) -> Running[object]:
+        """That call on that thread, which stands in the row and waits for the opening by now."""
+        waits = threading.Event()
+        stand_by = blocking.Blocking._stand_by
+
+        def noticed(connection: blocking.Blocking, name: str) -> Optional[Latch]:
+            waits.set()
+            return stand_by(connection, name)
+
+        def run() -> object:
+            self.rig.run_callbacks()
+            with mock.patch.object(blocking.Blocking, "_stand_by", noticed):
+                return call()
+
+        running = Running(run)
+        self.assertTrue(waits.wait(PATIENCE))
+        return running
+
+    def test_first_come_first_served(self) -> None:
+        """Promise 4: a receive or a send has its place in the row from the beginning, and gives it back when it is
+        refused.
+        """
+        inbox, outbox = self.connection.inbox, self.connection.outbox
+        for call in (
+            lambda: self.connection.receive_in_turn(None, None, None),
+            lambda: self.connection.receive_within(5.0),
+        ):
+            running = self.in_the_row(call)
+            self.assertEqual([waiter.blocking for waiter in inbox._waiters], [True])
+            self.connection.begin_question()
+            self.assertIsInstance(running.error(), RuntimeError)
+            self.assertEqual(list(inbox._waiters), [])
+            self.connection.end_question()
+
+        def send() -> None:
+            message = self.connection.send(Opcode.TEXT, b"hello", Waiter())
+            self.connection.wait_until_sent(message, None)
+
+        running = self.in_the_row(send)
+        self.assertEqual(outbox.buffered_amount, 5)
+        self.connection.begin_question()
+        self.assertIsInstance(running.error(), RuntimeError)
+        self.assertEqual(outbox.buffered_amount, 0)
+
+    def test_what_cannot_be_taken_back(self) -> None:
+        """If the opening is over by then, the refused one has gone, and that is what is told."""
+        message = self.connection.send(Opcode.TEXT, b"hello", Waiter())
+        self.rig.run_callbacks()
+        self.connection.begin_question()
+        assert isinstance(message.completion, Waiter)
+        message.completion.resolve(self.connection.strand)
+        self.connection.wait_until_sent(message, None)
+
+    def test_no_time_is_left(self) -> None:
+        """Then the call itself tells its timeout."""
+        running = self.calling(5.0)
+        self.rig.clock.advance(5)
+        self.assertEqual(running.result(), 0.0)
+        self.assertEqual(self.connection.impatient, [])
+
+    def test_a_call_that_does_not_wait(self) -> None:
+        """A loop that looks for messages between its callbacks may do so while the user is asked, and leaves nothing
+        behind.
+        """
+        self.rig.run_callbacks()
+        self.connection.begin_question()
+        self.assertEqual(self.connection.await_opening("receive", 0.0), 0.0)
+        self.connection.end_question()
+        self.assertEqual(self.connection.await_opening("receive", 0), 0)
+        self.assertEqual(self.connection.impatient, [])
 
 
 if __name__ == "__main__":

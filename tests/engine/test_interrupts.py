@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dis
 import functools
+import gc
 import os
 import socket
 import sys
@@ -121,11 +122,13 @@ def _strike_everywhere(play: Callable[[Attempt], None]) -> int:
         def attempt(call: Callable[[], Any], interrupter: Interrupter = interrupter) -> Any:
             before = sys.gettrace()
             sys._getframe().f_trace_opcodes = True  # 3.12 looks for it in `settrace`
+            gc.disable()  # what strikes in the finalizer of old garbage goes no further, and `call` would not be struck
             sys.settrace(interrupter)
             try:
                 return call()
             finally:
                 sys.settrace(before)
+                gc.enable()
 
         try:
             play(attempt)

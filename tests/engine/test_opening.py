@@ -3,88 +3,31 @@
 from __future__ import annotations
 
 import datetime
-import threading
-import unittest
 from collections import deque
-from typing import Any, Callable, Deque, List, Optional, Type
+from typing import Any, List, Optional
+from unittest import mock
 
 from wssync.configuration import SessionConfiguration
+from wssync.engine.exchange import BODY_PATIENCE, MOST_INFORMATIONAL
 from wssync.engine.gate import Gate
-from wssync.engine.opening import BODY_PATIENCE, MOST_INFORMATIONAL, Opened, Opening, Plan
-from wssync.errors import Cancelled, ConnectionRefused, HandshakeError, TimedOut, WebSocketError
+from wssync.engine.plan import Opened
+from wssync.errors import (
+    Cancelled,
+    ConnectionFailed,
+    ConnectionRefused,
+    HandshakeError,
+    TimedOut,
+    WebSocketError,
+)
 from wssync.protocol.http1 import Request, Response
-from wssync.transport.clock import Deadline
 from wssync.transport.stream import Stream
-from wssync.transport.waiting import Attempt, Waker
+from wssync.transport.waiting import Attempt
 
-from ..clock import StillClock
 from ..protocol.wire import TEXT, frame
-from .support import EPSILON, PATIENCE, URL, MemoryStream, Running, accepting, lost
+from .openings import OpeningTestCase, SequenceTests, moved
+from .support import EPSILON, PATIENCE, URL, MemoryStream, Questions, Running, accepting, lost
 
 REFUSAL = b"HTTP/1.1 404 Not Found\r\n"
-
-
-class OpeningTestCase(unittest.TestCase):
-    def setUp(self) -> None:
-        self.clock = StillClock()
-        self.waker = Waker()
-        self.addCleanup(self.waker.close)
-        self.clock.attend(self.waker)
-        self.stream = MemoryStream(self.clock)
-        self.stream.answer = accepting()
-        self.stream.idle = self.go_on
-        self.script: Deque[Callable[[], None]] = deque()
-        self.gate = Gate(6)
-        self.informed: List[Response] = []
-        self.cancelled = False
-        self.checked = threading.Event()
-        self.dialled: List[Any] = []
-        self.configuration = SessionConfiguration(compression=None)
-        self.request = Request(URL)
-
-    def go_on(self, timeout: Optional[float]) -> None:
-        if self.script:
-            self.script.popleft()()
-            return
-        assert timeout is not None, "that would wait for ever"
-        self.clock.advance(timeout)
-
-    def check(self, deadline: Deadline) -> None:
-        self.checked.set()
-        if self.cancelled:
-            raise Cancelled("the task was cancelled")
-
-    def cancel(self) -> None:
-        self.cancelled = True
-        self.waker.wake()
-
-    def dial(self, host: str, port: int, attempt: Attempt, **details: Any) -> Stream:
-        self.dialled.append((host, port, details))
-        self.stream.waker = attempt.waker
-        return self.stream
-
-    def opening(self, dial: Optional[Callable[..., Stream]] = None) -> Opening:
-        tls: Any = lambda: "context"  # noqa: E731
-        plan = Plan(self.request, (), self.configuration, tls, self.gate, dial or self.dial)
-        return Opening(plan, self.waker, self.clock, self.check, self.informed.append)
-
-    def open(self, begin: Optional[datetime.datetime] = None) -> Opened:
-        return self.opening().run(begin)
-
-    def answers(self, *pieces: bytes) -> None:
-        self.stream.answer = lambda head: pieces
-
-    def fails(self, kind: Type[WebSocketError], text: str, code: Optional[int] = None) -> WebSocketError:
-        """It fails like this; the stream is closed, the place in the row given back, the URL told."""
-        with self.assertRaisesRegex(kind, text) as caught:
-            self.open()
-        error = caught.exception
-        self.assertEqual(error.url, URL)
-        if code is not None:
-            self.assertEqual(error.url_error_code, code)
-        self.assertEqual(self.stream.calls.count("close"), 1)
-        self.assertEqual(self.gate._rows, {})
-        return error
 
 
 class SuccessTests(OpeningTestCase):
@@ -97,14 +40,12 @@ class SuccessTests(OpeningTestCase):
         self.assertEqual((opened.response.status_code, opened.rest, opened.verdict.protocol), (101, b"", None))
         self.assertNotIn("close", self.stream.calls)
         self.assertEqual(self.gate._rows, {})
-        self.assertEqual(self.dialled, [("example.test", 80, {"tls": None, "server_hostname": None, "url": URL})])
-
-    def test_over_tls(self) -> None:
-        """The context is made on this thread, and only then; the name to be checked is the URL's."""
-        self.request = Request("wss://example.test/")
-        self.open()
-        _, port, details = self.dialled[0]
-        self.assertEqual((port, details["tls"], details["server_hostname"]), (443, "context", "example.test"))
+        ((host, port, details),) = self.dialled
+        self.assertEqual((host, port, details["url"]), ("example.test", 80, URL))
+        self.assertEqual(
+            self.traced,
+            ["transaction_start", "request_start", "request_end", "response_start", "response_end"],
+        )
 
     def test_every_attempt_has_a_key_of_its_own(self) -> None:
         """RFC 6455 section 4.1, item 7."""
@@ -164,23 +105,6 @@ class SuccessTests(OpeningTestCase):
         self.stream.answer = lambda head: [b"HTTP/1.1 103 Hints\r\n\r\n" * MOST_INFORMATIONAL, *respond(head)]
         self.open()
         self.assertEqual([response.status_code for response in self.informed], [103] * MOST_INFORMATIONAL)
-
-    def test_plan(self) -> None:
-        """Rules 204, 205: the request's own limit goes before the configuration's; the resource limit bounds both."""
-        for own, request, resource, expected in (
-            (None, 60.0, 1000.0, 60.0),
-            (5.0, 60.0, 1000.0, 5.0),
-            (100.0, 60.0, 1000.0, 100.0),
-            (100.0, 60.0, 50.0, 50.0),
-            (None, None, 50.0, 50.0),
-            (None, None, None, None),
-        ):
-            configuration = SessionConfiguration(
-                timeout_interval_for_request=request, timeout_interval_for_resource=resource
-            )
-            plan = Plan(Request(URL, timeout_interval=own), (), configuration, lambda: self.fail(), self.gate)
-            self.assertEqual(plan.patience, expected)
-            self.assertEqual(str(plan.url), URL)
 
 
 class RefusalTests(OpeningTestCase):
@@ -426,6 +350,36 @@ class TurnTests(OpeningTestCase):
             running.result()
         self.assertEqual(len(self.gate._rows["example.test", 80]), 1)
 
+    def reaching(self, *outcomes: Any, **changes: Any) -> List[int]:
+        """Open by way of these, the answer of a stream or an error each; how many were in the row at each of them."""
+        self.configuration = self.configuration.replace(**changes)
+        left, rows = deque(outcomes), []
+
+        def dial(*_: Any, **__: Any) -> Stream:
+            rows.append(len(self.gate._rows.get(("example.test", 80), ())))
+            outcome = left.popleft()
+            if isinstance(outcome, Exception):
+                raise outcome
+            stream = MemoryStream(self.clock)
+            stream.waker, stream.idle, stream.answer = self.waker, self.go_on, outcome
+            return stream
+
+        with mock.patch("wssync.engine.reaching.dial", dial):
+            running = Running(lambda: self.opening(lambda *_, reach, **__: reach()).run())
+            while running.thread.is_alive():
+                self.clock.advance(0.5)
+                running.thread.join(0.001)
+        self.assertEqual(self.gate._rows, {})
+        return rows
+
+    def test_a_turn_for_each_connection(self) -> None:
+        """Who has stepped aside, for want of a network or before a proxy's question, waits for a turn again."""
+        down = ConnectionFailed("unreachable", url_error_code=-1009)
+        self.assertEqual(self.reaching(down, down, accepting(), waits_for_connectivity=True), [1, 1, 1])
+        refusal = b'HTTP/1.1 407 Who\r\nContent-Length: 0\r\nProxy-Authenticate: Basic realm="p"\r\n\r\n'
+        proxy = "http://user:password@proxy.test:3128"
+        self.assertEqual(self.reaching(*[lambda head: [refusal]] * 2, proxy=proxy), [1, 1])
+
     def test_an_earliest_date(self) -> None:
         """Nothing is begun before; then it opens."""
         running = self.waiting(datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1))
@@ -445,3 +399,46 @@ class TurnTests(OpeningTestCase):
         with self.assertRaises(Cancelled):
             running.result()
         self.assertEqual(self.dialled, [])
+
+
+class CookieTests(SequenceTests):
+    def setUp(self) -> None:
+        super().setUp()
+        self.configuration = SessionConfiguration.ephemeral().replace(compression=None)
+
+    def test_they_are_kept_and_sent(self) -> None:
+        """Rules 59 and 82: those of a redirect are sent in the next request, before anybody is asked."""
+        seen: List[int] = []
+
+        def follow(response: Response, request: Request) -> Request:
+            seen.append(len(list(self.configuration.http_cookie_storage)))  # type: ignore[arg-type]
+            return request
+
+        self.delegate = Questions(will_perform_http_redirection=follow)
+        self.goes(moved("/next", "Set-Cookie: a=b"), accepting())
+        self.assertIn("Cookie: a=b", self.heads[1])
+        self.assertEqual(seen, [1])
+
+    def test_a_callers_own_stands(self) -> None:
+        """Rule 85: a Cookie of the request, or of the configuration, and the jar is not asked."""
+        self.goes(moved("/next", "Set-Cookie: a=b"), accepting())
+        self.request = Request(URL, headers={"Cookie": "c=d"})
+        self.goes(accepting())
+        self.assertIn("Cookie: c=d\r\n", self.heads[-1] + "\r\n")
+        self.request = Request(URL)
+        self.configuration = self.configuration.replace(http_additional_headers={"Cookie": "e=f"})
+        self.goes(accepting())
+        self.assertNotIn("a=b", self.heads[-1])
+
+
+class SecretTests(OpeningTestCase):
+    def test_the_url_of_an_error(self) -> None:
+        """It has no token of the query, whatever the error is."""
+        self.request = Request(f"{URL}?a=1&token=secret")
+        for pieces in ((b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n",), (b"no HTTP\r\n\r\n",), ()):
+            self.stream = MemoryStream(self.clock)
+            self.stream.idle = self.go_on
+            self.answers(*pieces)
+            with self.assertRaises(WebSocketError) as caught:
+                self.open()
+            self.assertEqual(caught.exception.url, f"{URL}?a=1&token=***")

@@ -6,7 +6,6 @@ import unittest
 from typing import Any, Tuple
 
 from wssync.engine import surroundings
-from wssync.transport import dial as dialling
 from wssync.transport.clock import Clock
 
 
@@ -14,7 +13,9 @@ class SurroundingsTests(unittest.TestCase):
     def test_the_real_ones(self) -> None:
         """Without anybody's doing it is the monotonic clock and the network."""
         self.assertIs(type(surroundings.current().clock), Clock)
-        self.assertIs(surroundings.current().dial, dialling.dial)
+        self.assertIs(surroundings.current().dial, surroundings.reach_it)
+        stream: Any = object()
+        self.assertIs(surroundings.dial("host", 80, None, url="ws://host/", reach=lambda: stream), stream)
 
     def test_a_replacement_ends_with_its_block(self) -> None:
         """Within the block the replacement is found, behind it, also after an exception, what was there before."""

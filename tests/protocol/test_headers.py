@@ -283,6 +283,10 @@ class ReprTests(unittest.TestCase):
         proxy="Proxy-Authorization",
         cookie="Cookie",
         set_cookie="SET-COOKIE",
+        key="X-Api-Key",
+        another_key="apikey",
+        token="X-Auth-Token",
+        password="X-Password",
     )
     def test_secrets_are_hidden(self, name: str) -> None:
         """Credentials and cookies are hidden in `repr()` and `str()`, in every field."""
@@ -293,6 +297,8 @@ class ReprTests(unittest.TestCase):
 
     def test_others_are_shown(self) -> None:
         """Other fields are shown, control characters escaped."""
+        for name in ("Sec-WebSocket-Key", "WWW-Authenticate", "Authentication-Info", "Location"):
+            self.assertIn("shown", repr(Headers({name: "shown"})))
         self.assertEqual(repr(Headers([("A", "1"), ("B", "\x9b[31m")])), "Headers([('A', '1'), ('B', '\\x9b[31m')])")
 
 

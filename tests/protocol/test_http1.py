@@ -493,6 +493,23 @@ class RequestTests(unittest.TestCase):
         with self.assertRaises(error):
             dataclasses.replace(Request(URL), url=url)  # type: ignore[arg-type]
 
+    def test_about_cookies(self) -> None:
+        """Rules 83 and 84: whether they are handled, and for which page; both are kept by `replace`, and changed."""
+        request = Request(URL)
+        self.assertEqual((request.http_should_handle_cookies, request.main_document_url), (True, None))
+        page = "https://page.test/#top"
+        request = request.replace(http_should_handle_cookies=False, main_document_url=page)
+        for found in (request, request.replace(timeout_interval=3)):
+            self.assertEqual((found.http_should_handle_cookies, found.main_document_url), (False, page))
+        changed = request.replace(http_should_handle_cookies=True, main_document_url=None)
+        self.assertEqual((changed.http_should_handle_cookies, changed.main_document_url), (True, None))
+
+    @cases(scheme=("ftp://h/", InvalidURL), no_url=("page", InvalidURL), bytes=(b"https://h/", TypeError))
+    def test_bad_documents(self, url: object, error: type) -> None:
+        """A bad URL of a page is refused when the request is made, too."""
+        with self.assertRaises(error):
+            Request(URL, main_document_url=url)  # type: ignore[arg-type]
+
     @cases(
         zero=(0, ValueError),
         zero_point=(0.0, ValueError),

@@ -6,13 +6,14 @@ import dataclasses
 import itertools
 import pickle
 import re
+import time
 import unittest
 from typing import Optional
 from unittest import mock
 
 from tests.support import cases, with_cases
 from wssync.errors import InvalidURL
-from wssync.protocol.urls import WebSocketURL, mask_userinfo, parse_url
+from wssync.protocol.urls import WebSocketURL, mask_secrets, parse_url
 
 LABEL = "a" * 63
 NAME_253 = ".".join([LABEL, LABEL, LABEL, "a" * 61])
@@ -540,9 +541,31 @@ class SecretTests(unittest.TestCase):
         both_ats=("ws://u@h/@me", "ws://***@h/@me"),
         no_url=("hello", "hello"),
     )
-    def test_mask_userinfo(self, text: str, expected: str) -> None:
-        """`mask_userinfo` replaces the userinfo and nothing else."""
-        self.assertEqual(mask_userinfo(text), expected)
+    def test_masked_userinfo(self, text: str, expected: str) -> None:
+        """`mask_secrets` replaces the userinfo and nothing else of a URL without a query."""
+        self.assertEqual(mask_secrets(text), expected)
+
+    def test_masked_parameters(self) -> None:
+        """Nor does a `repr`, or an error about another fault, show a token in the query."""
+        self.assertEqual(repr(parse_url(f"ws://h/?a=1&token={SECRET}")), "WebSocketURL('ws://h/?a=1&token=***')")
+        with self.assertRaises(InvalidURL) as caught:
+            parse_url(f"ws://h:0/?a=1&token={SECRET}")
+        self.assertIn("'ws://h:0/?a=1&token=***'", str(caught.exception))
+
+    @cases(
+        question_marks="/?token" * 10_000,
+        semicolons="/" + ";token" * 10_000,
+        one_name="/?" + "token" * 10_000,
+        names="/?" + "=token;" * 10_000,
+        schemes="://" * 20_000 + "@",
+        at_signs="://" + "@" * 50_000,
+    )
+    def test_masking_takes_linear_time(self, text: str) -> None:
+        """A server writes what a trace shows (Location): it must not be able to keep the client busy with that."""
+        started = time.process_time()
+        for end in ("", "=", "=1", "@"):
+            mask_secrets(text + end)
+        self.assertLess(time.process_time() - started, 2.0)
 
 
 if __name__ == "__main__":

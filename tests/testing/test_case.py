@@ -249,7 +249,8 @@ class ClientTests(InnerTestCase):
             recorder.wait_for("did_open")
             plain = case.connect(ping_timeout=9)
             ephemeral = wssync.SessionConfiguration.ephemeral()
-            self.assertEqual(plain._plan.configuration, ephemeral.replace(ping_timeout=9))
+            self.assertEqual(repr(plain._plan.configuration), repr(ephemeral.replace(ping_timeout=9)))
+            self.assertNotEqual(plain._plan.configuration, wssync.SessionConfiguration(ping_timeout=9))
             with self.assertRaises(TypeError):
                 case.connect(pin_timeout=9)
 

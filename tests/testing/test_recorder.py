@@ -9,6 +9,7 @@ from unittest import mock
 
 import wssync
 from tests.threads import PATIENCE, Running
+from wssync.delegate import method_of
 from wssync.engine.completions import Result
 from wssync.errors import ConnectionClosed
 from wssync.testing.case import WebSocketTestCase
@@ -40,6 +41,7 @@ class RecordingTests(unittest.TestCase):
         recorder: Any = self.recorder
         calls = {
             "did_create_task": (),
+            "is_waiting_for_connectivity": (),
             "did_receive_informational_response": ("response",),
             "did_open": ("chat",),
             "did_close": (1000, "bye"),
@@ -52,6 +54,36 @@ class RecordingTests(unittest.TestCase):
         expected = [Event(name, "task", arguments, thread) for name, arguments in calls.items()]
         expected.append(Event("session_did_become_invalid", None, ("error",), thread))
         self.assertEqual(recorder.events, expected)
+
+    def test_a_redirect(self) -> None:
+        """It is recorded, and followed unless the delegate says otherwise."""
+        recorder, answers = Recorder(), Recorder()
+        self.assertEqual(recorder.will_perform_http_redirection("session", "task", "302", "request"), "request")  # type: ignore[arg-type]
+        outer: Any = Recorder(answers)
+        answers.will_perform_http_redirection = lambda *arguments: "other"  # type: ignore[method-assign]
+        self.assertEqual(outer.will_perform_http_redirection("session", "task", "302", "request"), "other")
+        for heard in (recorder, outer):
+            self.assertEqual(heard.events[0].arguments, ("302", "request"))
+
+    def test_challenges(self) -> None:
+        """They come to a recorder whose delegate answers them, and to no other."""
+
+        class Answers:
+            def session_did_receive_challenge(self, session: Any, challenge: Any) -> str:
+                return f"session {challenge}"
+
+            def did_receive_challenge(self, session: Any, task: Any, challenge: Any) -> str:
+                return f"{task} {challenge}"
+
+        names = ("session_did_receive_challenge", "did_receive_challenge")
+        for name in names:
+            self.assertIsNone(method_of(Recorder(), name))
+        recorder: Any = Recorder(Answers())
+        self.assertEqual(recorder.session_did_receive_challenge("session", 1), "session 1")
+        self.assertEqual(recorder.did_receive_challenge("session", "task", 2), "task 2")
+        self.assertEqual(
+            [(event.name, event.arguments) for event in recorder.events], [(names[0], (1,)), (names[1], (2,))]
+        )
 
     def test_metrics(self) -> None:
         """They are recorded for a test that asks for them, and passed on in any case."""

@@ -193,9 +193,10 @@ def _carry(left: socket.socket, right: socket.socket) -> None:
     """Both ways, until both have ended."""
 
     def carry(source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
+        with contextlib.suppress(OSError):  # the other one hears of the end, whatever it was
             sink.shutdown(socket.SHUT_WR)
 
     back = threading.Thread(target=carry, args=(right, left), daemon=True)

@@ -84,5 +84,64 @@ class DeadlineTests(unittest.TestCase):
         self.assertEqual(self.deadline.remaining(), 10.0)
 
 
+class WithinTests(unittest.TestCase):
+    """A limit that is part of a larger one."""
+
+    def setUp(self) -> None:
+        self.clock = StillClock()
+        self.larger = Deadline(self.clock, 25.0)
+        self.deadline = Deadline(self.clock, 10.0, within=self.larger)
+
+    def test_the_nearer_one_counts(self) -> None:
+        """And that is the one whose seconds are told."""
+        self.assertEqual((self.deadline.remaining(), self.deadline.seconds), (10, 10))
+        self.clock.advance(20)
+        self.assertEqual(self.deadline.remaining(), 0)
+        self.deadline.restart()
+        self.assertEqual((self.deadline.remaining(), self.deadline.seconds), (5, 25))
+
+    def test_without_a_limit_of_its_own(self) -> None:
+        """The larger one counts; and a limit within nothing is its own."""
+        self.assertEqual(Deadline(self.clock, None, within=self.larger).remaining(), 25)
+        endless = Deadline(self.clock, None)
+        self.assertEqual(Deadline(self.clock, 5.0, within=endless).remaining(), 5)
+        self.assertEqual(Deadline(self.clock, 5.0, within=endless).seconds, 5)
+        self.assertIsNone(Deadline(self.clock, None, within=endless).remaining())
+
+    def test_a_pause_is_for_both(self) -> None:
+        """While the task is suspended nothing comes nearer."""
+        self.deadline.pause()
+        self.clock.advance(100)
+        self.deadline.resume()
+        self.assertEqual((self.deadline.remaining(), self.larger.remaining()), (10, 25))
+
+    def test_a_pause_alone(self) -> None:
+        """Rule 79: while a user thinks, the larger one goes on."""
+        self.deadline.pause(alone=True)
+        self.clock.advance(20)
+        self.assertEqual((self.deadline.remaining(), self.larger.remaining()), (5, 5))
+        self.deadline.resume(alone=True)
+        self.assertEqual(self.deadline.seconds, 25)
+
+    def test_another_limit(self) -> None:
+        """It counts from where the time began, and may be none."""
+        deadline = Deadline(self.clock, 10.0)
+        self.clock.advance(4.0)
+        deadline.limit(5.0)
+        self.assertEqual((deadline.remaining(), deadline.seconds), (1.0, 5.0))
+        deadline.limit(None)
+        self.assertIsNone(deadline.remaining())
+
+    def test_a_restart_within_a_pause(self) -> None:
+        """The pause goes on: time begins to count when it ends."""
+        self.deadline.pause(alone=True)
+        self.clock.advance(4)
+        self.deadline.restart()
+        self.clock.advance(4)
+        self.assertEqual(self.deadline.remaining(), 10)
+        self.deadline.resume(alone=True)
+        self.assertEqual(self.deadline.remaining(), 10)
+
+
 if __name__ == "__main__":
     unittest.main()

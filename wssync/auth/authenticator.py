@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from .netrc_file import NetrcFile
     from .storage import CredentialStorage
 
-__all__ = ["MAX_STALE", "Authenticator", "Round"]
+__all__ = ["MAX_FAILURES", "MAX_STALE", "Authenticator", "Round"]
+
+MAX_FAILURES = 20
+"""How often a task may be refused: whoever names another realm each time is somebody new each time, without an end."""
 
 MAX_STALE = 3
 """Nonces in a row that a server may call stale before that is a refusal. One is usual."""
@@ -123,6 +126,8 @@ class Authenticator:
         origin = origin_of(host, port, protocol)
         if sent is not None:
             self._reject(origin, sent)
+        if self._failures >= MAX_FAILURES:
+            offers = []
         self._offers = {self._space(origin, offer): offer for offer in offers}
         try:
             challenges = [
@@ -173,7 +178,9 @@ class Authenticator:
             return
         if isinstance(sent.answer, DigestAnswer):
             self._take_next_nonce(sent.answer, response)
-        if self._storage is not None and (response.status_code == 101 or 200 <= response.status_code < 300):
+        status = response.status_code
+        accepted = 200 <= status < 300 if self._is_proxy else status == 101
+        if self._storage is not None and accepted:
             self._storage.set(sent.credential, sent.space)
 
     def _take_next_nonce(self, answer: DigestAnswer, response: Response) -> None:
@@ -225,7 +232,9 @@ class Authenticator:
         return None
 
     def _candidates(self, origin: Origin, space: ProtectionSpace) -> Iterator[Credential]:
-        """Rule 65: the URL's, those stored in the order of their users, the default of the store; then the netrc's."""
+        """Rule 65: the URL's, those stored in the order of their users, the default of the store; then the netrc's, but
+        not in the place of a user whom the URL names.
+        """
         if origin in self._given:
             yield self._given[origin]
         if self._storage is not None:
@@ -233,7 +242,7 @@ class Authenticator:
             default = self._storage.default_credential(space)
             if default is not None:
                 yield default
-        if self._netrc is not None:
+        if self._netrc is not None and origin not in self._given:
             found = self._netrc.find(space.host)
             if found is not None:
                 yield found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Optional, Union
 
-from wssync.protocol.urls import WebSocketURL, parse_url
+from wssync.protocol.urls import WebSocketURL, parse_document_url
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from wssync.protocol.headers import Headers
 
 __all__ = ["CookieAcceptPolicy", "Cookies", "LateJar"]
-
-_WEBSOCKET_SCHEMES = {"http": "ws", "https": "wss"}
 
 
 class CookieAcceptPolicy(enum.IntEnum):
@@ -54,7 +52,7 @@ class LateJar:
 
 
 class Cookies:
-    """The cookies of one task's opening, over all its redirects and challenges; used by the thread that opens.
+    """The cookies of one request of an opening; used by the thread that opens.
 
     jar: where cookies are; `None` = neither send nor store any (Apple: `httpCookieStorage`). Others may use it
         meanwhile, from other threads.
@@ -82,7 +80,7 @@ class Cookies:
         self._stores = policy is not CookieAcceptPolicy.NEVER
         self._document: Optional[WebSocketURL] = None
         if main_document_url is not None and policy is CookieAcceptPolicy.ONLY_FROM_MAIN_DOCUMENT_DOMAIN:
-            self._document = _parse_document(main_document_url)
+            self._document = parse_document_url(main_document_url)
 
     def header(self, url: WebSocketURL, first: Optional[WebSocketURL] = None) -> Optional[str]:
         """The value of the `Cookie` field for a request to `url`, `None` for no such field (RFC 6265 section 5.4).
@@ -115,9 +113,3 @@ class Cookies:
 
         jar = self._jar.get() if isinstance(self._jar, LateJar) else self._jar
         store_cookies(jar, url, headers.get_all("set-cookie"), self._document)
-
-
-def _parse_document(text: str) -> WebSocketURL:
-    """The URL of a page, read by the one parser there is."""
-    scheme, _, rest = text.partition(":")
-    return parse_url(f"{_WEBSOCKET_SCHEMES.get(scheme.lower(), scheme)}:{rest.partition('#')[0]}")

@@ -6,11 +6,13 @@ the connection as it is; an interrupt (Ctrl-C) takes back what was asked for.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from ..transport.clock import real_now
-from .completions import Completion, Message, Waiter
+from .completions import Completion, Latch, Message, Waiter, wait_within
 from .express import Express
+from .state import Phase
 
 if TYPE_CHECKING:
     from ..transport.clock import Clock
@@ -26,10 +28,57 @@ class Blocking(Express):
 
     __slots__ = ()
 
+    def await_opening(self, call: str, timeout: Optional[float]) -> Optional[float]:
+        """Before a blocking `call`: on the executor's own thread wait until the connection is open, and return what is
+        left of the timeout; on any other return at once, and where nothing is to be waited for.
+
+        RuntimeError as soon as the opening asks a delegate: its answer could only come when this thread is done.
+        """
+        if self.phase is not Phase.OPENING or timeout == 0 or not self.strand.is_current():
+            return timeout
+        until = None if timeout is None else self.clock.now() + timeout
+        left, latch = timeout, self._stand_by(call)
+        while latch is not None:
+            try:
+                if left is None:
+                    wait_within(latch, None)
+                else:
+                    self.clock.wait(functools.partial(wait_within, latch), left)
+            finally:
+                self._stand_down(latch)
+            left = None if until is None else max(0.0, until - self.clock.now())
+            latch = None if left == 0.0 else self._stand_by(call)
+        return left
+
+    def _stand_by(self, call: str) -> Optional[Latch]:
+        """What is set when the opening is to be looked at again; `None` if it is over."""
+        with self.mutex:
+            if self.phase is not Phase.OPENING:
+                return None
+            if self.asking:
+                raise RuntimeError(
+                    f"{call}() would wait for itself: the opening waits for a delegate's answer, which cannot come "
+                    "before the executor's thread is free"
+                )
+            latch = Latch()
+            self.impatient.append(latch)
+            return latch
+
+    def _stand_down(self, latch: Latch) -> None:
+        """It waits no more."""
+        with self.mutex:
+            if latch in self.impatient:
+                self.impatient.remove(latch)
+
     def wait_until_sent(self, message: Outgoing, timeout: Optional[float]) -> None:
         """Block until the message was handed to the operating system; raises the error if it is not to be."""
         waiter = message.completion
         assert isinstance(waiter, Waiter)
+        try:
+            timeout = self.await_opening("send", timeout)
+        except BaseException as error:  # if it was sent all the same, that is what is told
+            if self.withdraw_send(message) or not isinstance(error, RuntimeError):
+                raise
         if wait_or_withdraw(self.clock, waiter, timeout, lambda: self.withdraw_send(message)):
             raise TimeoutError(f"the message was not sent within {timeout} seconds; it was withdrawn")
         if not waiter.done:
@@ -70,6 +119,7 @@ class Blocking(Express):
         try:
             if queued is None:
                 self.receive(waiter)
+            left = self.await_opening("receive", left)
             withdrawn = wait_or_withdraw(self.clock, waiter, left, lambda: self.withdraw_receive(waiter))
         except BaseException:  # it must not stay in the row, where it would take a message that nobody gets
             if not self.withdraw_receive(waiter) and waiter.value is not None:

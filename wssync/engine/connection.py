@@ -27,6 +27,7 @@ from ..strand import Strand
 from .blocking import Blocking
 from .completions import Latch
 from .state import Phase
+from .tracebacks import drop_frames
 
 if TYPE_CHECKING:
     from ..metrics.collector import Collector
@@ -119,6 +120,7 @@ class Connection(Blocking):
         finally:
             self.opened.set()
             self.ended.set()
+            self.let_through()
         with self.mutex:
             listener, self.listener = self.listener, None
         if listener is not None:
@@ -169,7 +171,7 @@ class Connection(Blocking):
         """Set what the task shows of its end, and return what pending and later calls get. Mutex."""
         verdict = self.cause
         assert verdict is not None
-        _drop_frames(verdict)
+        drop_frames(verdict)
         verdict.url = verdict.url or self.url
         if isinstance(verdict, ConnectionClosed):
             verdict.sent_close = self.closing.sent
@@ -197,13 +199,6 @@ class Connection(Blocking):
         self.opened, self.ended, self.gone = Latch(), Latch(), Latch()
         for event in (self.opened, self.ended, self.gone):
             event.set()
-
-
-def _drop_frames(error: Optional[BaseException]) -> None:
-    """An error that is kept must not keep the frames it passed through: they know this connection, which knows it."""
-    while error is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
 
 
 def _deliver(callback: Callable[..., None], collector: Collector) -> None:

@@ -29,9 +29,11 @@ from ..protocol.messages import Decoder
 from ..transport.clock import Deadline
 from ..transport.stream import Stream
 from ..transport.waiting import Waker, wait_for
+from .asking import Questions
 from .connection import Connection
 from .heartbeat import Verdict
-from .opening import Opened, Opening, Plan
+from .opening import Opening
+from .plan import Opened, Plan
 from .reader import Reader
 from .state import Phase
 
@@ -108,13 +110,9 @@ class Engine:
 
     def _open(self) -> Opened:
         connection = self._connection
-        opening = Opening(
-            self._plan,
-            self._waker,
-            connection.clock,
-            self._check,
-            lambda response: self._tell("did_receive_informational_response", response),
-        )
+        tracer = connection.tracer
+        trace = tracer.emit if tracer.is_wanted else _ignore
+        opening = Opening(self._plan, self._waker, connection.clock, self._check, Questions(connection), trace)
         try:
             return opening.run(self._begin)
         except WebSocketError as error:
@@ -138,12 +136,6 @@ class Engine:
                 deadline.resume()
         if connection.cause is not None:
             raise connection.cause
-
-    def _tell(self, name: str, *details: object) -> None:
-        connection = self._connection
-        with connection.mutex:
-            connection.tell(name, *details)
-        connection.strand.kick()
 
     def _begin_open(self, opened: Opened) -> None:
         """The handshake is done: from here on messages flow (rules 47 to 50)."""
@@ -179,6 +171,7 @@ class Engine:
             connection.phase = Phase.OPEN
             connection.tell("did_open", opened.verdict.protocol)
         connection.opened.set()
+        connection.let_through()
         if opened.rest:
             reader.take_in(opened.rest)
 
@@ -356,6 +349,10 @@ class Engine:
             return None
         due = now + min(patience, LINGER)
         return due if connection.close_due is None else min(due, connection.close_due)
+
+
+def _ignore(event: str, **fields: object) -> None:
+    """In the place of a tracer to which nobody listens."""
 
 
 def _soonest(moments: Iterable[Optional[float]]) -> Optional[float]:

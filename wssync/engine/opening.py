@@ -1,81 +1,51 @@
-"""From a URL to an open connection: wait for one's turn, dial, ask for the upgrade, judge the answer (RFC 6455 section
-4.1).
+"""From a URL to an open connection: exchange by exchange, until one opens it (RFC 6455 section 4.1).
 
-It runs on the engine thread and blocks in one kind of place only, the waits of an `Attempt`. So one deadline covers all
-of it, however slowly the bytes trickle in, and a cancel ends it wherever it is.
+    wait for one's turn -> reach the server -> ask for the upgrade -> judge the answer -> open, or
+          ^                                                            |
+          +--- another request: where a redirect leads, or with the answer to a challenge
+
+It runs on the engine thread and blocks in one kind of place only, the waits of an `Attempt`. So one deadline covers
+each exchange and another one all of them, however slowly the bytes trickle in, and a cancel ends it wherever it is.
+Each exchange has a connection of its own.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Callable, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Callable, Optional, Tuple, Union
 
-from ..configuration import SessionConfiguration
+from ..cookies.exchange import Cookies
 from ..errors import ConnectionClosed, HandshakeError, TimedOut, WebSocketError
-from ..frozen import Frozen, replace
-from ..protocol.handshake import Accepted, Upgrade, judge, make_upgrade
-from ..protocol.http1 import HeadReader, Request, Response, parse_response_head
-from ..protocol.urls import WebSocketURL
+from ..protocol.handshake import Accepted, Refused, Upgrade, judge, make_upgrade
+from ..protocol.headers import Headers
+from ..protocol.http1 import Response
+from ..protocol.urls import mask_secrets
 from ..transport.clock import Clock, Deadline
-from ..transport.stream import Stream
 from ..transport.waiting import Attempt, Waker
-from .gate import Gate, Ticket
-from .surroundings import dial
+from .attempts import Attempts
+from .context import Context
+from .exchange import Exchange
+from .plan import Opened, Plan
+from .reaching import Reaching
 
 if TYPE_CHECKING:
     import datetime
-    import ssl
 
-__all__ = ["Opened", "Opening", "Plan"]
+    from ..transport.stream import Stream
+    from .asking import Questions
+    from .gate import Ticket
+    from .sequel import Sequel
 
-READ = 16_384
-"""Bytes: heads are far smaller, and what follows a 101 in the same packet is only the beginning."""
+__all__ = ["Opening"]
 
-MOST_INFORMATIONAL = 16
-"""1xx responses before the final one. Real servers send one or two; an endless row of them is an attack."""
-
-BODY_PATIENCE = 5.0
-"""Seconds for the body of a refusal. The verdict is known by then, so the user is not kept waiting for prose."""
-
-
-class Plan(Frozen):
-    """What is to be opened, and with what."""
-
-    request: Request
-    protocols: Sequence[str]
-    configuration: SessionConfiguration
-    tls: Callable[[], ssl.SSLContext]
-    gate: Gate
-    dial: Callable[..., Stream] = staticmethod(dial)  # else it would be a method
-
-    @property
-    def url(self) -> WebSocketURL:
-        """The request's URL, parsed."""
-        return self.request.parsed_url
-
-    @property
-    def patience(self) -> Optional[float]:
-        """Seconds that the whole opening may take: the request's own limit or the configuration's (rules 204, 205)."""
-        own = self.request.timeout_interval
-        limits = (
-            own if own is not None else self.configuration.timeout_interval_for_request,
-            self.configuration.timeout_interval_for_resource,
-        )
-        return min((limit for limit in limits if limit is not None), default=None)
-
-
-class Opened(Frozen):
-    """An open connection, and what came behind the response head: the first frames (rule 47)."""
-
-    stream: Stream
-    verdict: Accepted
-    response: Response
-    rest: bytes
+Outcome = Union[Opened, Tuple[Response, Refused]]
 
 
 class Opening:
-    """One opening. `check` raises `Cancelled` when it is to end, and may pause the deadline while the task is
-    suspended.
+    """One opening.
+
+    `check` raises `Cancelled` when it is to end, and may pause the deadline while the task is suspended. `questions`
+    are put to the delegates, and `trace` hears of every step.
     """
 
     def __init__(
@@ -84,36 +54,61 @@ class Opening:
         waker: Waker,
         clock: Clock,
         check: Callable[[Deadline], None],
-        inform: Callable[[Response], None],
+        questions: Questions,
+        trace: Callable[..., None],
     ) -> None:
         self._plan = plan
-        self._url = plan.url
-        self._name = str(plan.url)
         self._waker = waker
         self._clock = clock
         self._check = check
-        self._inform = inform
+        self._questions = questions
+        self._trace = trace
+        self._request = plan.request
+        self._cookies = self._make_cookies()
+        self._exchanges = 0
+        self._sequel: Optional[Sequel] = None
+        self._ticket: Optional[Ticket] = None
         self._phase = "waiting for its turn"
+
+    def _make_cookies(self) -> Cookies:
+        configuration, request = self._plan.configuration, self._request
+        return Cookies(
+            configuration.cookie_jar,
+            configuration.http_cookie_accept_policy,
+            configuration.http_should_set_cookies,
+            request.main_document_url,
+            request.http_should_handle_cookies,
+        )
+
+    @property
+    def _name(self) -> str:
+        return str(self._request.parsed_url)
 
     def run(self, begin: Optional[datetime.datetime] = None) -> Opened:
         """Open. Raises `Cancelled`, `TimedOut`, `ConnectionFailed` or `HandshakeError`; no descriptor is left then."""
         self._wait_until(begin)
-        ticket = self._plan.gate.enter((self._url.host, self._url.port), self._waker.wake)
+        resource = self._plan.configuration.timeout_interval_for_resource
+        self._attempts = Attempts(self._waker, self._clock, self._check, request=self._plan.patience, resource=resource)
+        self._context = Context(
+            self._plan,
+            self._attempts,
+            self._questions,
+            self._trace,
+            self._step_aside,
+            self._take_turn,
+            self._begin,
+        )
+        self._reaching = Reaching(self._context)
         try:
-            if not ticket.granted:
-                self._wait_for_turn(ticket)
-            return self._open(self._attempt(self._plan.patience))
+            return self._run()
         except TimedOut as error:
-            raise TimedOut(f"{error} (while {self._phase})", url=self._name) from error
+            raise TimedOut(f"{error} (while {self._phase})", url=mask_secrets(self._name)) from error
         except WebSocketError as error:
-            error.url = self._name
+            error.url = mask_secrets(error.url or self._name)
             raise
         finally:
-            ticket.release()
-
-    def _attempt(self, seconds: Optional[float]) -> Attempt:
-        deadline = Deadline(self._clock, seconds)
-        return Attempt(self._waker, deadline, lambda: self._check(deadline))
+            del self._context, self._reaching  # they know this opening, and the session behind it
+            self._sequel = None
 
     def _wait_until(self, begin: Optional[datetime.datetime]) -> None:
         """Honour `earliest_begin_date`: a moment of the calendar, waited for by the monotonic clock."""
@@ -121,117 +116,138 @@ class Opening:
             return
         import datetime
 
-        deadline = Deadline(self._clock, (begin - datetime.datetime.now(datetime.timezone.utc)).total_seconds())
-        attempt = self._attempt(None)
+        self._trace("waiting", reason="begin_date")
+        seconds = (begin - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
+        deadline, endless = Deadline(self._clock, seconds), Deadline(self._clock, None)
+        attempt = Attempt(self._waker, endless, lambda: self._check(endless))
         while not deadline.expired():
             attempt.wait(timeout=deadline.remaining())
 
-    def _wait_for_turn(self, ticket: Ticket) -> None:
-        """The request's timer does not run yet: waiting for others is not the server's slowness."""
-        attempt = self._attempt(self._plan.configuration.timeout_interval_for_resource)
+    def _run(self) -> Opened:
+        while True:
+            try:
+                self._begin()
+                opened = self._exchange()
+            finally:
+                self._step_aside()
+            if isinstance(opened, Opened):
+                return opened
+            self._phase = "deciding what follows from the response"
+            self._request = self._follow_up.after(self._request, *opened)
+            self._cookies = self._make_cookies()
+            self._attempts.whole.deadline.limit(self._plan.patience_for(self._request))
+
+    def _begin(self) -> None:
+        """An exchange begins, when it is its turn, and has the request's time for itself (rules 80 and 208)."""
+        self._exchanges += 1
+        self._trace("transaction_start", url=self._name, number=self._exchanges, request=self._request)
+        self._take_turn()
+
+    # -- one's turn ----------------------------------------------------------------------------------------------------
+
+    def _take_turn(self) -> None:
+        """The request's timer does not run before: waiting for others is not the server's slowness."""
+        self._step_aside()
+        self._phase = "waiting for its turn"
+        url = self._request.parsed_url
+        ticket = self._ticket = self._plan.gate.enter((url.host, url.port), self._waker.wake)
+        if not ticket.granted:
+            self._trace("waiting", reason="turn")
         while not ticket.granted:
-            attempt.wait()
-
-    def _open(self, attempt: Attempt) -> Opened:
+            self._attempts.between.wait()
         self._phase = "connecting"
-        url = self._url
-        tls = self._plan.tls() if url.secure else None
-        stream = self._plan.dial(
-            url.host, url.port, attempt, tls=tls, server_hostname=url.server_name if tls else None, url=self._name
-        )
-        try:
-            return self._upgrade(stream, attempt)
-        except ConnectionClosed as error:
-            stream.close()
-            raise HandshakeError(
-                f"the connection was lost while {self._phase}", url=self._name, url_error_code=-1005
-            ) from (error.__cause__ or error)
-        except BaseException:
-            stream.close()
-            raise
+        self._attempts.whole.deadline.restart()
 
-    def _upgrade(self, stream: Stream, attempt: Attempt) -> Opened:
+    def _step_aside(self) -> None:
+        """Others may open: this one is done, or waits for its user."""
+        if self._ticket is not None:
+            self._ticket.release()
+
+    # -- one exchange --------------------------------------------------------------------------------------------------
+
+    def _exchange(self) -> Outcome:
+        """Ask once: an `Opened`, or the refusing response and the reason that the handshake's rules have for it."""
+        url = self._request.parsed_url
+        stream = self._plan.dial(
+            url.host, url.port, self._attempts.whole, url=self._name, reach=lambda: self._reaching.reach(url)
+        )
+        keeps = False
+        try:
+            found = self._upgrade(stream)
+            keeps = isinstance(found, Opened)
+            return found
+        except ConnectionClosed as error:
+            raise self._explain_loss(error, secure=url.secure) from (error.__cause__ or error)
+        finally:
+            if not keeps:
+                stream.close()
+
+    def _explain_loss(self, error: ConnectionClosed, *, secure: bool) -> WebSocketError:
+        if secure:
+            from ..transport.tls import client_refusal
+
+            refusal = client_refusal(error, self._name)  # in TLS 1.3 that comes in the place of an answer
+            if refusal is not None:
+                return refusal
+        return HandshakeError(f"the connection was lost while {self._phase}", url=self._name, url_error_code=-1005)
+
+    def _upgrade(self, stream: Stream) -> Outcome:
         upgrade = self._make_upgrade()
+        exchange = Exchange(
+            stream,
+            self._attempts,
+            self._trace,
+            self._name,
+            "server",
+            lambda response: self._questions.tell("did_receive_informational_response", response),
+        )
         self._phase = "sending the upgrade request"
-        self._send(stream, attempt, upgrade.to_bytes())
+        exchange.send(upgrade.to_bytes(), "GET", upgrade.url.target)
         self._phase = "waiting for the response to the upgrade request"
-        response, rest = self._read_response(stream, attempt)
+        response, rest = exchange.read_response()
+        self._cookies.store(self._request.parsed_url, response.headers)  # before any delegate hears of it (rule 82)
         verdict = judge(upgrade, response)
         if isinstance(verdict, Accepted):
-            return Opened(stream, verdict, response, rest)
-        response = self._with_body(response, rest, stream, attempt)
-        raise HandshakeError(verdict.reason, url=self._name, url_error_code=verdict.url_error_code, response=response)
+            if self._sequel is not None:
+                self._sequel.note(response)
+            return Opened(stream, verdict, exchange.end(response), rest)
+        return exchange.with_body(response, rest), verdict
+
+    @property
+    def _follow_up(self) -> Sequel:
+        if self._sequel is None:
+            from .sequel import Sequel  # most openings are over with the first exchange
+
+            self._sequel = Sequel(self._context)
+        return self._sequel
 
     def _make_upgrade(self) -> Upgrade:
         configuration = self._plan.configuration
+        additional = configuration.request_headers
+        if self._sequel is not None:
+            additional = self._sequel.additional(additional)
         return make_upgrade(
-            self._url,
-            headers=self._plan.request.headers,
-            additional=configuration.request_headers,
+            self._request.parsed_url,
+            headers=self._with_secrets(self._request.headers, additional),
+            additional=additional,
             protocols=self._plan.protocols,
             deflate=configuration.deflate,
             nonce=os.urandom(16),
         )
 
-    def _send(self, stream: Stream, attempt: Attempt, data: bytes) -> None:
-        while data or not stream.flush():
-            accepted = stream.send(data) if data else 0
-            data = data[accepted:]
-            if not accepted:
-                attempt.wait_stream(stream, False, True)
+    # -- secrets -------------------------------------------------------------------------------------------------------
 
-    def _receive(self, stream: Stream, attempt: Attempt) -> bytes:
-        """What has come, waiting for it; b"" at the end of the stream."""
-        data: Optional[bytes] = None
-        while data is None:
-            stream.flush()  # TLS may have something to say of its own
-            attempt.wait_stream(stream, True, stream.has_output)
-            data = stream.recv(READ)
-        return data
-
-    def _read_response(self, stream: Stream, attempt: Attempt) -> Tuple[Response, bytes]:
-        """The final response's head, and what came behind it; informational ones are reported on the way."""
-        rest = b""
-        for _ in range(MOST_INFORMATIONAL + 1):
-            response, rest = self._read_head(stream, attempt, rest)
-            if response.status_code == 101 or response.status_code >= 200:
-                return response, rest
-            self._inform(response)
-        raise HandshakeError(f"the server sent more than {MOST_INFORMATIONAL} informational responses", url=self._name)
-
-    def _read_head(self, stream: Stream, attempt: Attempt, data: bytes) -> Tuple[Response, bytes]:
-        reader = HeadReader(prefix=b"HTTP/")
-        found = reader.feed(data) if data else None
-        while found is None:
-            data = self._receive(stream, attempt)
-            if not data:
-                raise self._cut_short(reader.received)
-            found = reader.feed(data)
-        head, rest = found
-        return parse_response_head(head, self._name), rest
-
-    def _cut_short(self, received: int) -> HandshakeError:
-        if received:
-            message, code = "the connection ended in the middle of the response head", -1005
-        else:
-            message, code = "the server closed the connection without an answer", -1011
-        return HandshakeError(message, url=self._name, url_error_code=code)
-
-    def _with_body(self, response: Response, rest: bytes, stream: Stream, attempt: Attempt) -> Response:
-        """The refusal with as much of its body as comes within its limits; that it breaks off is not another error."""
-        from ..protocol.bodies import BodyReader  # a connection that opens needs none
-
-        reader = BodyReader(response)
-        remaining = attempt.deadline.remaining()
-        patience = self._attempt(BODY_PATIENCE if remaining is None else min(remaining, BODY_PATIENCE))
-        try:
-            done = reader.feed(rest)
-            while not done:
-                data = self._receive(stream, patience)
-                if not data:
-                    reader.at_eof()
-                    break
-                done = reader.feed(data)
-        except (TimedOut, ConnectionClosed):
-            pass
-        return replace(response, body=reader.body)
+    def _with_secrets(self, headers: Headers, additional: Headers) -> Headers:
+        """The request's own fields, with the cookies and the password for this very URL. A caller's own Cookie stands
+        (rule 85); a caller's Authorization stands until it was refused.
+        """
+        url = self._request.parsed_url
+        if "Cookie" not in headers and "Cookie" not in additional:
+            cookie = self._cookies.header(url, self._plan.url)
+            if cookie is not None:
+                headers = headers.replace({"Cookie": cookie})
+        if self._sequel is not None:
+            value = self._sequel.authorization(url)
+            if value is not None:
+                headers = headers.replace({"Authorization": value})
+        return headers

@@ -74,7 +74,7 @@ class Outbox(Outgoing):
         """
         self._stream, self._encoder = stream, encoder
         if tracer is not None and tracer.is_heard:
-            self._tracer, self._watch = tracer, FrameWatch(self._trace_frame)
+            self._tracer, self._watch = tracer, FrameWatch()
         else:
             self._way = choose(encoder, stream)
         self._review()
@@ -215,15 +215,16 @@ class Outbox(Outgoing):
             with self._mutex:
                 self._review()
         if self._watch is not None:
-            self._watch.see(bytes(tail[:accepted]))
+            self._trace_frames(self._watch.see(bytes(tail[:accepted])))
 
-    def _trace_frame(self, header: Header) -> None:
+    def _trace_frames(self, headers: List[Header]) -> None:
         """Told when the first bytes of the payload have left. Write role."""
         assert self._tracer is not None
-        self._tracer.emit("frame_sent", **frame_fields(header))
-        if header.opcode == Opcode.CLOSE and self._closing.sent is not None:
-            code, reason = self._closing.sent
-            self._tracer.emit("close_sent", code=code, reason=reason)
+        for header in headers:
+            self._tracer.emit("frame_sent", **frame_fields(header))
+            if header.opcode == Opcode.CLOSE and self._closing.sent is not None:
+                code, reason = self._closing.sent
+                self._tracer.emit("close_sent", code=code, reason=reason)
 
     # -- the short way: write role -------------------------------------------------------------------------------------
 

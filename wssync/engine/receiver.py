@@ -22,7 +22,6 @@ from .roles import Role
 from .tracing import FrameWatch, frame_fields
 
 if TYPE_CHECKING:
-    from ..protocol.frames import Header
     from ..protocol.messages import Decoder
     from ..transport.stream import Stream
 
@@ -54,7 +53,7 @@ class Receiver:
         self._stream = stream
         self._direct = stream.direct
         self._recv_into = stream.recv_into
-        self._watch = FrameWatch(self._trace_frame) if connection.tracer.is_heard else None
+        self._watch = FrameWatch() if connection.tracer.is_heard else None
         self._patient = stream.patient_recv if self._watch is None else None  # else short ways would pass it by
         self._decoder = decoder
         self.role = Role()
@@ -118,13 +117,11 @@ class Receiver:
         if isinstance(data, int):
             watch.skip(data)
         else:
-            watch.see(data)
+            for header in watch.see(data):
+                self._connection.tracer.emit("frame_received", **frame_fields(header))
         for event in decoded.events:
             if isinstance(event, Close):
                 self._connection.tracer.emit("close_received", code=event.code, reason=event.reason)
-
-    def _trace_frame(self, header: Header) -> None:
-        self._connection.tracer.emit("frame_received", **frame_fields(header))
 
     def _fetch(self, box: Box, fetch: Fetch) -> None:
         """Put into the box what one read brings: bytes, or how many went straight into a long message."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
 from ..protocol.closing import CloseCode, ClosingHandshake
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from ..configuration import SessionConfiguration
-    from ..protocol.http1 import Response
+    from ..protocol.http1 import Request, Response
     from ..strand import Executor
     from ..transport.clock import Clock
     from ..transport.stream import Address, Stream
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     class Listener(Protocol):
         """What the connection tells its task. `callback` looks up the delegate's method by name, without calling it."""
 
-        def callback(self, name: str) -> Optional[Callable[..., None]]: ...
+        def callback(self, name: str) -> Optional[Callable[..., Any]]: ...
 
         def finished(self) -> None: ...
 
@@ -79,6 +79,7 @@ class State:
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "asking",
         "attentive",
         "cause",
         "clock",
@@ -96,6 +97,7 @@ class State:
         "fault_due",
         "gone",
         "heartbeat",
+        "impatient",
         "inbox",
         "listener",
         "listens",
@@ -110,6 +112,7 @@ class State:
         "reader",
         "received",
         "remote_address",
+        "request",
         "response",
         "short_limit",
         "size_limit",
@@ -153,6 +156,9 @@ class State:
         """Whether the engine thread waits for the peer, whose next word brings it round to the facts."""
         self.attentive = False
         """Whether the engine thread will look at the facts before it waits again, so that it needs no wake."""
+        self.asking = False
+        """Whether the opening waits for a delegate's answer."""
+        self.impatient: List[Latch] = []
         self.close_due: Optional[float] = None
         self.fault_due: Optional[float] = None
         self.suspensions = 1
@@ -162,6 +168,8 @@ class State:
         self.unfinished = 0
         """Bytes of a message that is still coming: `received` has them when it is whole. Read role."""
         self.maximum_message_size = configuration.maximum_message_size
+        self.request: Optional[Request] = None
+        """What was asked last, once that is not what the task was made with."""
         self.response: Optional[Response] = None
         self.stream: Optional[Stream] = None
         self.protocol: Optional[str] = None
@@ -288,6 +296,26 @@ class State:
         callback = None if self.listener is None else self.listener.callback(name)
         if callback is not None:
             self.strand.put(callback, *details)
+
+    def begin_question(self) -> None:
+        """From now on the opening waits for a delegate, so that nobody may wait for the opening who keeps the delegate
+        from answering.
+        """
+        with self.mutex:
+            self.asking = True
+        self.let_through()
+
+    def let_through(self) -> None:
+        """Whoever waits on the executor's own thread for the opening looks at it again."""
+        with self.mutex:
+            impatient, self.impatient = self.impatient, []
+        for latch in impatient:
+            latch.set()
+
+    def end_question(self) -> None:
+        """The answer is there, or is not waited for any more."""
+        with self.mutex:
+            self.asking = False
 
     def wake(self) -> None:
         """Let the engine thread look at the facts again. Any thread, with or without the mutex; never blocks."""

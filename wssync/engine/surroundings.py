@@ -8,24 +8,34 @@ made; the network is asked when it dials.
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from ..frozen import Frozen, replace
-from ..transport import dial as dialling
 from ..transport.clock import Clock
 from ..transport.stream import Stream
+
+if TYPE_CHECKING:
+    from ..transport.waiting import Attempt
 
 __all__ = ["Surroundings", "current", "dial", "replaced"]
 
 
 class Surroundings(Frozen):
-    """`clock` keeps a connection's deadlines; `dial` is called like `wssync.transport.dial.dial`."""
+    """`clock` keeps a connection's deadlines; `dial` is called like `reach_it`, and may do something else instead."""
 
     clock: Clock
     dial: Callable[..., Stream]
 
 
-_REAL = Surroundings(Clock(), dialling.dial)
+def reach_it(host: str, port: int, attempt: Attempt, *, url: str, reach: Callable[[], Stream]) -> Stream:
+    """A stream to the server of `url`, at `host` and `port`, TLS and proxies included: what `reach` comes to.
+
+    The stream must have the waker of `attempt`.
+    """
+    return reach()
+
+
+_REAL = Surroundings(Clock(), reach_it)
 _lock = threading.Lock()
 _layers: List[Dict[str, Any]] = []
 _current = _REAL
@@ -37,7 +47,7 @@ def current() -> Surroundings:
 
 
 def dial(*arguments: Any, **keywords: Any) -> Stream:
-    """Dial as is done now: see `wssync.transport.dial.dial`."""
+    """Dial as is done now: see `reach_it`."""
     return _current.dial(*arguments, **keywords)
 
 

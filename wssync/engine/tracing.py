@@ -42,10 +42,11 @@ from __future__ import annotations
 
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from ..logs import log
 from ..protocol.frames import read_header
+from ..protocol.urls import mask_secrets
 from ..transport.clock import Clock
 
 if TYPE_CHECKING:
@@ -92,14 +93,6 @@ DEBUG = 10
 RSV1 = 4
 """The reserved bit of a compressed message (RFC 7692 section 6), among the three."""
 
-_USERINFO = r"(?<=//)[^/?#\s]*@"
-
-_SECRET_PARAMETER = (
-    r"(?i)(?<=[?&;])"
-    r"([^=&;\s]*(?:token|secret|passw|pwd|auth|api[-_.]?key|signature|credential|session|jwt|ticket)[^=&;\s]*"
-    r"|key|sig|code|sid|pass|access[-_.]?key[^=&;\s]*)=[^&;#\s'\"]*"
-)
-
 
 class Tracer:
     """The trace of one task. Any thread; never with a lock held, for the hook may call the task.
@@ -129,6 +122,11 @@ class Tracer:
             self.collector.note(event, self._now(), fields)
         if self._hook is not None or _debug_log() is not None:
             self._tell(event, fields)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything comes of what is emitted now."""
+        return self.collector is not None or self.is_heard
 
     @property
     def is_heard(self) -> bool:
@@ -166,13 +164,16 @@ def make_tracer(
 class FrameWatch:
     """Finds the headers of frames in the bytes of one direction, however they are cut."""
 
-    def __init__(self, found: Callable[[Header], None]) -> None:
-        self._found = found
+    def __init__(self) -> None:
         self._begun = b""
         self._left = 0
 
-    def see(self, data: bytes) -> None:
-        """The bytes that follow."""
+    def see(self, data: bytes) -> List[Header]:
+        """The bytes that follow, and the headers that are whole with them.
+
+        They are returned, not told: whoever hears of them would be known to this, which he knows. And what an interrupt
+        ends in there must not confuse the next bytes.
+        """
         position = min(self._left, len(data))
         self._left -= position
         if self._begun:
@@ -187,8 +188,7 @@ class FrameWatch:
             position = min(end, len(data))
             self._left = end - position
             headers.append(header)
-        for header in headers:  # behind the rest, for what an interrupt ends here must not confuse the next bytes
-            self._found(header)
+        return headers
 
     def skip(self, count: int) -> None:
         """So many bytes follow, all of them payload."""
@@ -207,11 +207,7 @@ def frame_fields(header: Header) -> Dict[str, Any]:
 
 def masked(value: Any) -> Any:
     """The value without the secrets that a text may hold; what is no text comes as it is."""
-    if not isinstance(value, str) or not ("@" in value or "=" in value):
-        return value
-    import re
-
-    return re.sub(_SECRET_PARAMETER, r"\1=***", re.sub(_USERINFO, "***@", value))
+    return mask_secrets(value) if isinstance(value, str) else value
 
 
 _logger: Optional[logging.Logger] = None

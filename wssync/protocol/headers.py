@@ -20,7 +20,8 @@ _TEXT = r"[\t\x20-\x7e\x80-\xff]*"
 _VALUE = re.compile(_TEXT)
 _LINES = re.compile(rf"(?:\r\n{_NAME}:{_TEXT})*")
 _OWS = " \t"
-_SECRET = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
+# Fields whose values `repr()` hides: those of HTTP, and those that callers make up (X-Api-Key).
+_SECRET = r"(?i)(?:proxy-)?authorization|(?:set-)?cookie2?|.*(?:token|secret|passw|api-?key|access-?key|auth-?key).*"
 # As much of a peer's text as a message of ours repeats.
 _MAX_SHOWN = 100
 
@@ -105,7 +106,7 @@ class Headers(Mapping[str, str]):
         return hash(frozenset((name, tuple(values)) for name, values in self._values.items()))
 
     def __repr__(self) -> str:
-        shown = [(name, "***" if name.lower() in _SECRET else value) for name, value in self._fields]
+        shown = [(name, "***" if re.fullmatch(_SECRET, name) else value) for name, value in self._fields]
         return f"Headers({shown!r})"
 
 

@@ -18,7 +18,7 @@ from typing import Iterable, List, NoReturn, Optional, Tuple, Union
 from wssync.errors import HandshakeError
 from wssync.frozen import Frozen
 from wssync.protocol.headers import Headers, HeadersLike, checked_fields, is_token, printable
-from wssync.protocol.urls import WebSocketURL, mask_userinfo, parse_url
+from wssync.protocol.urls import WebSocketURL, mask_secrets, parse_document_url, parse_url
 
 __all__ = [
     "HeadReader",
@@ -54,16 +54,30 @@ class Request(Frozen):
 
     `url` is checked by `parse_url` (InvalidURL, TypeError), `headers` become `Headers` (ValueError, TypeError), and
     `timeout_interval` is a number of seconds over 0, or None for that of the configuration (ValueError, TypeError).
+    `http_should_handle_cookies` tells whether cookies are sent and stored, `main_document_url` is what the cookie
+    policy compares with (Apple: `mainDocumentURL`; an `http:` or `https:` URL, InvalidURL for another).
     """
 
     url: str
     headers: Headers
     timeout_interval: Optional[float]
+    http_should_handle_cookies: bool = True
+    main_document_url: Optional[str] = None
 
-    def __init__(self, url: str, *, headers: HeadersLike = None, timeout_interval: Optional[float] = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: HeadersLike = None,
+        timeout_interval: Optional[float] = None,
+        http_should_handle_cookies: bool = True,
+        main_document_url: Optional[str] = None,
+    ) -> None:
         parsed = parse_url(url)
         _check_interval(timeout_interval)
-        super().__init__(url, Headers(headers), timeout_interval)
+        if main_document_url is not None:
+            parse_document_url(main_document_url)
+        super().__init__(url, Headers(headers), timeout_interval, bool(http_should_handle_cookies), main_document_url)
         vars(self)["_parsed"] = parsed
 
     @property
@@ -78,18 +92,22 @@ class Request(Frozen):
         url: Optional[str] = None,
         headers: Union[HeadersLike, _Keep] = _KEEP,
         timeout_interval: Union[float, _Keep, None] = _KEEP,
+        http_should_handle_cookies: Optional[bool] = None,
+        main_document_url: Union[str, _Keep, None] = _KEEP,
     ) -> Request:
         """A copy with these fields changed; each is checked as in the constructor."""
+        handles = self.http_should_handle_cookies if http_should_handle_cookies is None else http_should_handle_cookies
         return Request(
             self.url if url is None else url,
             headers=self.headers if isinstance(headers, _Keep) else headers,
             timeout_interval=self.timeout_interval if isinstance(timeout_interval, _Keep) else timeout_interval,
+            http_should_handle_cookies=handles,
+            main_document_url=self.main_document_url if isinstance(main_document_url, _Keep) else main_document_url,
         )
 
     def __repr__(self) -> str:
         return (
-            f"Request({mask_userinfo(self.url)!r}, headers={self.headers!r}, "
-            f"timeout_interval={self.timeout_interval!r})"
+            f"Request({mask_secrets(self.url)!r}, headers={self.headers!r}, timeout_interval={self.timeout_interval!r})"
         )
 
 
@@ -108,7 +126,7 @@ class Response(Frozen):
 
     def __repr__(self) -> str:
         status = f"{self.status_code} {printable(self.reason)}".rstrip()
-        return f"<Response {status} from {mask_userinfo(self.url)}>"
+        return f"<Response {status} from {mask_secrets(self.url)}>"
 
 
 class RequestHead(Frozen):

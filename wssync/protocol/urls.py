@@ -22,9 +22,10 @@ from typing import List, NoReturn, Optional, Tuple
 from wssync.errors import InvalidURL
 from wssync.frozen import Frozen
 
-__all__ = ["WebSocketURL", "mask_userinfo", "parse_url"]
+__all__ = ["WebSocketURL", "mask_secrets", "parse_document_url", "parse_url"]
 
 _DEFAULT_PORTS = {"ws": 80, "wss": 443}
+_OF_DOCUMENTS = {"http": "ws", "https": "wss"}
 _BAD_URL = -1000
 _UNSUPPORTED_URL = -1002
 
@@ -38,7 +39,13 @@ _USUAL = re.compile(
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*(?=:)"
 _AUTHORITY = r"//([^/?]*)"
 _SCHEME_AND_SLASHES = r"[A-Za-z][A-Za-z0-9+.-]*://"
-_USERINFO = rf"({_SCHEME_AND_SLASHES})[^/?#]*@"
+_USERINFO = r"(?<=://)[^/?#\s]*@"
+# No name has in it what one begins behind: so each character is looked at by one attempt alone.
+_PARAMETER = r"(?<=[?&;])([^?=&;\s]+)=[^&;#\s'\"]*"
+_SECRET_NAME = (
+    r"(?i)token|secret|passw|pwd|auth|api[-_.]?key|access[-_.]?key|signature|credential|session|jwt|ticket"
+    r"|^(?:key|sig|code|sid|pass)$"
+)
 # Lone surrogates are no characters (they cannot be encoded); the rest are the C0 and C1 controls and DEL.
 _NO_TEXT = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
@@ -105,7 +112,7 @@ class WebSocketURL(Frozen):
         return self._text
 
     def __repr__(self) -> str:
-        return f"WebSocketURL({str(self)!r})"
+        return f"WebSocketURL({mask_secrets(str(self))!r})"
 
 
 def parse_url(text: str) -> WebSocketURL:
@@ -128,6 +135,17 @@ def parse_url(text: str) -> WebSocketURL:
         _refuse(text, str(error), _BAD_URL, error.__cause__)
 
 
+def parse_document_url(text: str) -> WebSocketURL:
+    """Read the URL of a page, `http:` or `https:` (or `ws:` or `wss:`), as if it were one of a WebSocket.
+
+    Its fragment is dropped. Raises as `parse_url` does.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"a URL is a str, not {type(text).__name__}")
+    scheme, _, rest = text.partition(":")
+    return parse_url(f"{_OF_DOCUMENTS.get(scheme.lower(), scheme)}:{rest.partition('#')[0]}")
+
+
 def _parse_usual(
     scheme: str, name: Optional[str], address: Optional[str], digits: Optional[str], path: str, query: Optional[str]
 ) -> Optional[WebSocketURL]:
@@ -139,16 +157,26 @@ def _parse_usual(
     return WebSocketURL(scheme, host, port, (path or "/") + (query or ""), None, None)
 
 
-def mask_userinfo(text: str) -> str:
-    """The URL `text` with `***` in place of its userinfo, for a `repr()`."""
-    found = re.match(_USERINFO, text)
-    return f"{found[1]}***@{text[found.end() :]}" if found else text
+def mask_secrets(text: str) -> str:
+    """A URL, or a text with URLs in it, for people and logs: `***` in place of userinfo, and of the values of those
+    parameters in a query whose names speak of secrets (`?access_token=***`).
+
+    It takes time that is linear in the text: a server writes some of them (Location).
+    """
+    if "@" in text:
+        text = re.sub(_USERINFO, "***@", text)
+    return re.sub(_PARAMETER, _mask_parameter, text) if "=" in text else text
+
+
+def _mask_parameter(found: re.Match[str]) -> str:
+    return found[0] if re.search(_SECRET_NAME, found[1]) is None else f"{found[1]}=***"
 
 
 def _refuse(text: str, why: str, code: int, cause: Optional[BaseException] = None) -> NoReturn:
     """Raise InvalidURL without the userinfo, which in a URL that cannot be read is anything before the last "@"."""
     start = re.match(_SCHEME_AND_SLASHES, text)
     bare = (start[0] if start and "@" in text else "") + text.rpartition("@")[2]
+    bare = mask_secrets(bare)
     bare = re.sub(_NO_TEXT, lambda found: repr(found[0])[1:-1], bare)
     shown = bare if len(bare) <= _MAX_SHOWN else bare[:_MAX_SHOWN] + "..."
     raise InvalidURL(f"{why}: {shown!r}", url=shown, url_error_code=code) from cause

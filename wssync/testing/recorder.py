@@ -28,7 +28,9 @@ from ..errors import WebSocketError
 from ..protocol.http1 import Response
 
 if TYPE_CHECKING:
+    from ..auth import AuthenticationChallenge
     from ..metrics.values import TaskMetrics
+    from ..protocol.http1 import Request
 
 __all__ = ["Event", "Recorder"]
 
@@ -58,6 +60,9 @@ class Recorder(WebSocketDelegate):
     `did_finish_collecting_metrics` is passed on like the others, and recorded if `metrics` asks for it: it comes before
     every `did_complete`, and most tests are not about it.
 
+    Questions are recorded and answered as the other delegate does; without one a redirect is followed. Challenges are
+    put to a recorder only if its delegate answers them: to be asked changes what a task does.
+
     `did_create_task` is kept like the others. It is the one call that comes at once, inside `websocket_task()`, so it
     is always the first event of its task.
 
@@ -85,6 +90,46 @@ class Recorder(WebSocketDelegate):
     def did_create_task(self, session: Any, task: Any) -> Any:
         """Recorded."""
         return self._note("did_create_task", session, task)
+
+    def will_perform_http_redirection(self, session: Any, task: Any, response: Response, new_request: Request) -> Any:
+        """Recorded; the answer is the other delegate's, or the request."""
+        name = "will_perform_http_redirection"
+        self._add(name, task, response, new_request)
+        if method_of(self._delegate, name) is None:
+            return new_request
+        return self._pass_on(name, session, task, response, new_request)
+
+    @property
+    def session_did_receive_challenge(self) -> Callable[..., Any]:
+        """Recorded; its task is `None`."""
+        answer = self._answerer("session_did_receive_challenge")
+
+        def ask(session: Any, challenge: AuthenticationChallenge) -> Any:
+            self._add("session_did_receive_challenge", None, challenge)
+            return answer(session, challenge)
+
+        return ask
+
+    @property
+    def did_receive_challenge(self) -> Callable[..., Any]:
+        """Recorded."""
+        answer = self._answerer("did_receive_challenge")
+
+        def ask(session: Any, task: Any, challenge: AuthenticationChallenge) -> Any:
+            self._add("did_receive_challenge", task, challenge)
+            return answer(session, task, challenge)
+
+        return ask
+
+    def _answerer(self, name: str) -> Callable[..., Any]:
+        method = method_of(self._delegate, name)
+        if method is None:
+            raise AttributeError(name)
+        return method
+
+    def is_waiting_for_connectivity(self, session: Any, task: Any) -> Any:
+        """Recorded."""
+        return self._note("is_waiting_for_connectivity", session, task)
 
     def did_receive_informational_response(self, session: Any, task: Any, response: Response) -> Any:
         """Recorded."""

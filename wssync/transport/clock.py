@@ -54,37 +54,65 @@ def reading(clock: Clock) -> Callable[[], float]:
 class Deadline:
     """A time limit of `seconds` from its creation, or none at all (`None`).
 
-    It can be paused, also several times within each other; while it is paused it does not come nearer.
+    It can be paused, also several times within each other; while it is paused it does not come nearer. `within` is the
+    limit of something larger that this is a part of, with pauses of its own: whichever of the two is nearer counts.
     """
 
-    def __init__(self, clock: Clock, seconds: Optional[float]) -> None:
+    def __init__(self, clock: Clock, seconds: Optional[float], within: Optional[Deadline] = None) -> None:
         self.clock = clock
-        self.seconds = seconds
+        self._seconds = seconds
+        self._within = within
         self._started = clock.now()
         self._paused_at = 0.0
         self._pauses = 0
 
+    @property
+    def seconds(self) -> Optional[float]:
+        """The limit that is nearer, as a whole."""
+        within, own = self._within, self._own_remaining()
+        left = None if within is None else within.remaining()
+        if within is not None and left is not None and (own is None or left < own):
+            return within.seconds
+        return self._seconds
+
     def remaining(self) -> Optional[float]:
         """Seconds left, 0.0 when it has passed, `None` when there is no limit."""
-        if self.seconds is None:
+        own = self._own_remaining()
+        left = None if self._within is None else self._within.remaining()
+        return own if left is None else left if own is None else min(own, left)
+
+    def _own_remaining(self) -> Optional[float]:
+        if self._seconds is None:
             return None
         now = self._paused_at if self._pauses else self.clock.now()
-        return max(0.0, self._started + self.seconds - now)
+        return max(0.0, self._started + self._seconds - now)
 
     def expired(self) -> bool:
         """Whether the time is up."""
         return self.remaining() == 0.0
 
-    def pause(self) -> None:
-        """Let time stand still until the matching `resume()`."""
+    def limit(self, seconds: Optional[float]) -> None:
+        """Make its own time that long, counted from where it began."""
+        self._seconds = seconds
+
+    def restart(self) -> None:
+        """Begin afresh with the whole of its own time; a pause goes on."""
+        self._started = self._paused_at = self.clock.now()
+
+    def pause(self, *, alone: bool = False) -> None:
+        """Let time stand still until the matching `resume()`, also for what this is `within`, unless `alone`."""
         if not self._pauses:
             self._paused_at = self.clock.now()
         self._pauses += 1
+        if self._within is not None and not alone:
+            self._within.pause()
 
-    def resume(self) -> None:
+    def resume(self, *, alone: bool = False) -> None:
         """Undo one `pause()`; RuntimeError if there is none to undo."""
         if not self._pauses:
             raise RuntimeError("this deadline is not paused")
         self._pauses -= 1
         if not self._pauses:
             self._started += self.clock.now() - self._paused_at
+        if self._within is not None and not alone:
+            self._within.resume()

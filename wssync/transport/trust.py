@@ -40,7 +40,7 @@ __all__ = ["Handshakes", "TLSTerms", "same_certificate", "shake_hands", "trust_o
 
 Trace = Callable[..., None]
 """Called as `trace(event, **fields)`, on the thread that opens: `tls_start` (server_hostname), then `tls_end` (version,
-cipher, alpn) or `tls_failed` (error). It must not raise.
+cipher: its name, alpn) or `tls_failed` (error). It must not raise.
 """
 
 _VERSIONS = {
@@ -153,7 +153,9 @@ class Handshakes:
         self._trace = trace
 
     def for_proxy(self) -> Handshakes:
-        """The same for TLS to a proxy: the pins and the client certificate are for the server behind it alone."""
+        """The same for TLS to a proxy: the pins and the identity are for the server behind it alone. What an
+        `ssl_context` has loaded, it shows to a proxy that asks for it: Python cannot take that out of it.
+        """
         terms = self.terms
         return Handshakes(
             TLSTerms(terms.minimum, terms.maximum, (), terms.ssl_context, terms.truststore, terms.cafile),
@@ -219,7 +221,13 @@ class Handshakes:
             self._tell("tls_failed", error=error)
             raise
         found = tls.ssl_object
-        self._tell("tls_end", version=found.version(), cipher=found.cipher(), alpn=found.selected_alpn_protocol())
+        cipher = found.cipher()
+        self._tell(
+            "tls_end",
+            version=found.version(),
+            cipher=cipher and cipher[0],
+            alpn=found.selected_alpn_protocol(),
+        )
         return tls
 
     def _judge(self, found: ssl.SSLObject) -> None:

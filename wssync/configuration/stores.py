@@ -1,0 +1,68 @@
+"""Where cookies and credentials are kept in memory: one place for the process, and one for each ephemeral configuration
+(rule 95).
+
+Nothing is made before somebody puts something in, or asks for it by name: most connections need neither.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional
+
+from ..cookies.exchange import LateJar
+
+if TYPE_CHECKING:
+    from http.cookiejar import CookieJar
+
+    from ..auth import CredentialStorage
+
+__all__ = ["SHARED", "Kept", "Stores"]
+
+
+class Stores:
+    """A cookie jar and a credential store, made when they are needed. Any thread; of two made at once, one stays."""
+
+    def __init__(self) -> None:
+        self.late_jar = LateJar()
+
+    @property
+    def http_cookie_storage(self) -> CookieJar:
+        """The jar."""
+        return self.late_jar.get()
+
+    @property
+    def url_credential_storage(self) -> CredentialStorage:
+        """The store."""
+        made: Optional[CredentialStorage] = vars(self).get("_credentials")
+        if made is None:
+            from ..auth import CredentialStorage
+
+            made = vars(self).setdefault("_credentials", CredentialStorage())  # one step: all threads get the same
+        return made
+
+    def forget(self) -> None:
+        """Empty both."""
+        jar = self.late_jar.peek()
+        if jar is not None:
+            jar.clear()
+        if "_credentials" in vars(self):
+            self.url_credential_storage.clear()
+
+
+SHARED = Stores()
+"""Those of `SessionConfiguration.default()` and `Session.shared()`; never written to disk."""
+
+
+class Kept:
+    """The default of a field of the configuration that is one of its stores, looked up when it is asked for."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, configuration: Optional[object], kind: type) -> Any:
+        return getattr(stores_of(configuration), self._name)
+
+
+def stores_of(configuration: Optional[object]) -> Stores:
+    """The stores that this configuration has for whatever it was not given: its own, or the process's."""
+    own: Stores = SHARED if configuration is None else vars(configuration).get("_stores", SHARED)
+    return own
