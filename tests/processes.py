@@ -7,13 +7,14 @@ nothing else is. Every wait is bounded: for the port, for the goodbye, for a com
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import IO, Dict, Mapping, Optional, Sequence, Type, Union
+from typing import IO, Callable, Dict, Mapping, Optional, Sequence, Type, Union
 
 __all__ = ["Argument", "Program", "ProgramFailed", "Settings", "cache_folder", "free_port", "run_command"]
 
@@ -22,6 +23,10 @@ Argument = Union[str, Path, int]
 
 Settings = Optional[Mapping[str, Optional[str]]]
 """What differs from this process's environment; `None` takes a variable away."""
+
+
+PORTS = range(20_000, 32_000)
+"""Those for `free_port`."""
 
 
 class ProgramFailed(Exception):
@@ -55,14 +60,15 @@ class Program:
     @property
     def output(self) -> str:
         """What the program said so far, on both of its outputs."""
-        return self._log_file.read_text(errors="replace")
+        return self.log_file.read_text(errors="replace")
 
     @property
-    def _log_file(self) -> Path:
+    def log_file(self) -> Path:
+        """Where that is."""
         return self.folder / f"output-{self.port}.txt"
 
     def __enter__(self) -> Program:
-        self._log = self._log_file.open("wb")
+        self._log = self.log_file.open("wb")
         self._process = subprocess.Popen(
             self.arguments,
             cwd=self.folder,
@@ -97,14 +103,19 @@ class Program:
 
     def read_when_complete(self, file: Path, *, ending: str, seconds: float = 30) -> str:
         """The text of a file that the program is about to write, once it ends with `ending`; "" if it never does."""
+        return self.read_until(file, lambda text: text.rstrip().endswith(ending), seconds=seconds)
+
+    def read_until(self, file: Path, enough: Callable[[str], bool], *, seconds: float = 30) -> str:
+        """The text of a file that the program writes, once that is `enough`; "" if it never is."""
         end = time.monotonic() + seconds
         status = None
-        while status is None and time.monotonic() < end:
-            status = self._pause(0.1)
+        while True:
             text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
-            if text.rstrip().endswith(ending):
+            if enough(text):
                 return text
-        return ""
+            if status is not None or time.monotonic() >= end:
+                return ""
+            status = self._pause(0.1)
 
     def _pause(self, seconds: float) -> Optional[int]:
         """Let the program go on for a moment; its exit status if it has ended."""
@@ -146,11 +157,19 @@ def _environment(settings: Settings) -> Dict[str, str]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now, for programs that cannot be told to choose one."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody listens on now, for programs that cannot be told to choose one.
+
+    It lies below those that systems give away by themselves (from 32768 on Linux, from 49152 elsewhere): one of these
+    could become somebody's, for a listener or for a connection, before the program takes it.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise ProgramFailed("all ports are taken")
 
 
 def cache_folder(name: str, variable: str) -> Path:

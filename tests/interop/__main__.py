@@ -7,8 +7,10 @@ import unittest
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from tests.interop import cases, clients, servers, visits
+from tests.interop import clients, openings, proxied, secured, servers
 from tests.runner import Options, Result, load, report, run, watch
+
+MODULES = (clients, servers, openings, proxied, secured)
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -22,12 +24,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
 
 
 def _all() -> List[str]:
-    """The test cases of `clients` and `servers`, without the mixtures that they take from `cases` and `visits`."""
+    """The test cases of these modules, without the mixtures that some take from others."""
     return [
         f"{module.__name__}.{name}"
-        for module, mixtures in ((clients, cases), (servers, visits))
+        for module in MODULES
         for name, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, unittest.TestCase) and not hasattr(mixtures, name)
+        if isinstance(value, type) and issubclass(value, unittest.TestCase) and value.__module__ == module.__name__
     ]
 
 

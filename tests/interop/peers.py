@@ -6,21 +6,19 @@ What it starts is put on the stack, an `ExitStack`, which stops it. A peer that 
 
 from __future__ import annotations
 
-import atexit
 import functools
-import importlib.util
 import json
 import shutil
 import ssl
 import sys
-import tempfile
 import unittest
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Callable, Mapping, NamedTuple, Optional, Sequence
+from typing import Callable, NamedTuple, Optional, Sequence
 
-from tests.processes import Argument, Program, ProgramFailed, cache_folder, free_port, run_command
+from tests.interop.starting import certificate, need_library, need_program, new_folder, run
+from tests.processes import ProgramFailed, cache_folder, free_port, run_command
 
 __all__ = [
     "APPS",
@@ -54,59 +52,6 @@ class Address(NamedTuple):
 Start = Callable[[ExitStack, bool], Address]
 
 
-class Certificate(NamedTuple):
-    """A certificate for 127.0.0.1 and localhost, made for this run: a PEM file of key and chain, and who trusts it."""
-
-    file: Path
-    context: ssl.SSLContext
-
-
-@functools.cache
-def certificate() -> Certificate:
-    """The certificate of all peers of this run."""
-    _need_library("trustme")
-    import trustme  # missing, it skips the tests over TLS alone
-
-    folder = Path(tempfile.mkdtemp(prefix="wssync-interop-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    authority = trustme.CA()
-    file = folder / "server.pem"
-    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(file))
-    trusted = folder / "authority.pem"
-    authority.cert_pem.write_to_path(str(trusted))
-    return Certificate(file, ssl.create_default_context(cafile=str(trusted)))
-
-
-def _need_library(name: str) -> None:
-    if importlib.util.find_spec(name) is None:
-        raise unittest.SkipTest(f"the library {name} is not installed")
-
-
-def _need_program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        raise unittest.SkipTest(f"the program {name} is not installed")
-    return path
-
-
-def _run(
-    stack: ExitStack,
-    port: int,
-    arguments: Sequence[Argument],
-    *,
-    folder: Optional[Path] = None,
-    environment: Optional[Mapping[str, Optional[str]]] = None,
-) -> None:
-    place = folder or _folder(stack)
-    stack.enter_context(Program(arguments, port=port, folder=place, environment=environment))
-
-
-def _folder(stack: ExitStack) -> Path:
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wssync-interop-")))
-    folder.chmod(0o755)  # nginx, started by root, works as another user
-    return folder
-
-
 def _address(port: int, secure: bool) -> Address:
     if secure:
         return Address(f"wss://localhost:{port}/", certificate().context)
@@ -114,10 +59,10 @@ def _address(port: int, secure: bool) -> Address:
 
 
 def _python(library: str, stack: ExitStack, secure: bool) -> Address:
-    _need_library(library)
+    need_library(library)
     port = free_port()
     options = [certificate().file] if secure else []
-    _run(stack, port, [sys.executable, APPS / "python_echo.py", library, port, *options])
+    run(stack, port, [sys.executable, APPS / "python_echo.py", library, port, *options])
     return _address(port, secure)
 
 
@@ -137,14 +82,14 @@ def tornado(stack: ExitStack, secure: bool) -> Address:
 
 
 def _uvicorn(implementation: str, stack: ExitStack, secure: bool) -> Address:
-    _need_library("uvicorn")
-    _need_library(implementation)
+    need_library("uvicorn")
+    need_library(implementation)
     port = free_port()
     file = certificate().file if secure else None
     tls = [f"--ssl-keyfile={file}", f"--ssl-certfile={file}"] if file else []
     options = ["--host=127.0.0.1", f"--port={port}", f"--app-dir={APPS}"]
     options += [f"--ws={implementation}", f"--ws-max-size={1 << 28}"]
-    _run(stack, port, [sys.executable, "-m", "uvicorn", *options, *tls, "asgi_echo:application"])
+    run(stack, port, [sys.executable, "-m", "uvicorn", *options, *tls, "asgi_echo:application"])
     return _address(port, secure)
 
 
@@ -160,12 +105,12 @@ def uvicorn_wsproto(stack: ExitStack, secure: bool) -> Address:
 
 def hypercorn(stack: ExitStack, secure: bool) -> Address:
     """The ASGI server Hypercorn, which has wsproto below; it does not compress by itself."""
-    _need_library("hypercorn")
+    need_library("hypercorn")
     port = free_port()
     file = certificate().file if secure else None
     tls = [f"--keyfile={file}", f"--certfile={file}"] if file else []
     command = [sys.executable, "-m", "hypercorn", f"--bind=127.0.0.1:{port}", *tls, "asgi_echo:application"]
-    _run(stack, port, command, environment={"PYTHONPATH": str(APPS)})
+    run(stack, port, command, environment={"PYTHONPATH": str(APPS)})
     return _address(port, secure)
 
 
@@ -176,7 +121,7 @@ def _node_modules() -> Path:
     modules = folder / "node_modules"
     if not (modules / "ws").is_dir():
         folder.mkdir(exist_ok=True)
-        command = [_need_program("npm"), "install", "--no-audit", "--no-fund", f"--prefix={folder}", "ws@8"]
+        command = [need_program("npm"), "install", "--no-audit", "--no-fund", f"--prefix={folder}", "ws@8"]
         try:
             run_command(command, seconds=NPM_LIMIT, folder=folder)
         except ProgramFailed as error:
@@ -186,11 +131,11 @@ def _node_modules() -> Path:
 
 def node_ws(stack: ExitStack, secure: bool) -> Address:
     """Node's ws, which compresses every message here."""
-    node = _need_program("node")
+    node = need_program("node")
     port = free_port()
     options = [certificate().file] if secure else []
     settings = {"NODE_PATH": str(_node_modules())}
-    _run(stack, port, [node, APPS / "node_echo.js", port, *options], environment=settings)
+    run(stack, port, [node, APPS / "node_echo.js", port, *options], environment=settings)
     return _address(port, secure)
 
 
@@ -224,14 +169,14 @@ http {{
 
 def nginx(stack: ExitStack, secure: bool) -> Address:
     """nginx as reverse proxy in front of websockets; it ends TLS."""
-    program = _need_program("nginx")
-    folder = _folder(stack)
+    program = need_program("nginx")
+    folder = new_folder(stack)
     port = free_port()
     file = certificate().file if secure else None
     tls = f"ssl; ssl_certificate {file}; ssl_certificate_key {file}" if file else ""
     configuration = folder / "nginx.conf"
     configuration.write_text(NGINX.format(port=port, tls=tls, backend=_port(websockets(stack, False))))
-    _run(stack, port, [program, "-p", folder, "-c", configuration, "-e", "stderr"], folder=folder)
+    run(stack, port, [program, "-p", folder, "-c", configuration, "-e", "stderr"], folder=folder)
     return _address(port, secure)
 
 
@@ -254,13 +199,13 @@ backend back
 
 def haproxy(stack: ExitStack, secure: bool) -> Address:
     """HAProxy as reverse proxy in front of websockets; it ends TLS."""
-    program = _need_program("haproxy")
-    folder = _folder(stack)
+    program = need_program("haproxy")
+    folder = new_folder(stack)
     port = free_port()
     tls = f"ssl crt {certificate().file}" if secure else ""
     configuration = folder / "haproxy.cfg"
     configuration.write_text(HAPROXY.format(port=port, tls=tls, backend=_port(websockets(stack, False))))
-    _run(stack, port, [program, "-db", "-f", configuration], folder=folder)
+    run(stack, port, [program, "-db", "-f", configuration], folder=folder)
     return _address(port, secure)
 
 
@@ -270,11 +215,11 @@ def _port(address: Address) -> int:
 
 def websocketd(stack: ExitStack, secure: bool) -> Address:
     """websocketd around `cat`: each text message is a line; no binary, no compression, no subprotocol."""
-    program = _need_program("websocketd")
+    program = need_program("websocketd")
     port = free_port()
     file = certificate().file if secure else None
     tls = ["--ssl", f"--sslcert={file}", f"--sslkey={file}"] if file else []
-    _run(stack, port, [program, "--address=127.0.0.1", f"--port={port}", *tls, "cat"])
+    run(stack, port, [program, "--address=127.0.0.1", f"--port={port}", *tls, "cat"])
     return _address(port, secure)
 
 
@@ -294,11 +239,11 @@ CHROMIUM_OPTIONS = (
 
 def chromium(stack: ExitStack, secure: bool, more_options: Sequence[str] = ()) -> Address:
     """The DevTools socket of a page of Chromium without a window; it has no TLS."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or _need_program("google-chrome")
-    folder = _folder(stack)
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or need_program("google-chrome")
+    folder = new_folder(stack)
     port = free_port()
     options = [f"--user-data-dir={folder / 'profile'}", f"--remote-debugging-port={port}"]
-    _run(stack, port, [program, *CHROMIUM_OPTIONS, *options, *more_options, "about:blank"], folder=folder)
+    run(stack, port, [program, *CHROMIUM_OPTIONS, *options, *more_options, "about:blank"], folder=folder)
     directly = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with directly.open(f"http://127.0.0.1:{port}/json/list", timeout=30) as answer:
         pages = json.load(answer)
