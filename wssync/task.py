@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, Optional, Tuple, Type, Uni
 
 from .engine.blocking import answer, wait_or_withdraw
 from .engine.completions import Handler, Message, Result, ThreadEnd, Waiter, wait_within
+from .engine.goodbye import remember_fork
 from .engine.state import Phase
 from .errors import ConnectionClosed, WebSocketError
 from .protocol.closing import CloseCode, encode_close
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     import types
 
     from .engine.completions import Event
+    from .engine.connection import Connection
 
 __all__ = ["WebSocketTask"]
 
@@ -88,7 +90,7 @@ class WebSocketTask(SessionTask):
             return
         sent = connection.send_at_once(0x80 | opcode, payload)
         if sent is not True:
-            self._refuse_fresh("send")
+            _refuse_fresh(connection, "send")
             connection.wait_until_sent(sent or connection.send(opcode, payload, Waiter()), timeout)
 
     def send_ping(
@@ -151,7 +153,7 @@ class WebSocketTask(SessionTask):
             return None
         if timeout is not None:
             _check_timeout(timeout, None)
-            self._refuse_fresh("receive")
+            _refuse_fresh(connection, "receive")
             return connection.receive_within(timeout) if timeout else connection.receive_now()
         express, reader = connection.inbox.express, connection.reader
         if express:
@@ -161,7 +163,7 @@ class WebSocketTask(SessionTask):
                 pass  # another caller was quicker
         got = None if express is None or reader is None else reader.borrow(None)
         if got is None or isinstance(got, Waiter):
-            self._refuse_fresh("receive")
+            _refuse_fresh(connection, "receive")
             return connection.receive_in_turn(got, None, None)
         return got
 
@@ -172,6 +174,27 @@ class WebSocketTask(SessionTask):
         """
         _check_handler(handler)
         self._connection.receive_each(handler)
+
+    def fileno(self) -> int:
+        """A descriptor that is readable exactly when `receive(timeout=0)` would return a message, or raise what ended
+        the task: for `select`, `poll`, `selectors`, asyncio's `add_reader`, Qt's notifiers, Tk's file handlers, GLib's
+        watches, over TLS and with compression too.
+
+        It is not the socket, and only to be waited for: whoever reads from it or closes it breaks that. From the first
+        call on messages are read before anybody asks for them, up to `max_queue`. It may be asked for in any state,
+        and always is the same. It stays unreadable until the task is open and a whole message is there, while the task
+        is suspended, and while `receive_each` stands; readable once the task has ended. Take one message each time: it
+        stays readable while there are more. `receive(timeout=0)` may still raise TimeoutError, where another thread
+        was quicker. It is closed with the task object, so keep that as long as you watch the number; in a child process
+        after a fork, ask anew. OSError if the process has no descriptor left to give.
+        """
+        readiness = self._connection.inbox.readiness
+        number = -1 if readiness is None else readiness.fileno()
+        if number < 0:
+            readiness = self._connection.watch()
+            remember_fork(readiness)
+            number = readiness.fileno()
+        return number
 
     def __iter__(self) -> Iterator[Message]:
         """The messages as they come, blocking for each; ends quietly at 1000, 1001 and 1005, raises otherwise."""
@@ -286,12 +309,8 @@ class WebSocketTask(SessionTask):
 
     def _before_waiting(self, call: str, timeout: Optional[float]) -> Optional[float]:
         """Refuse to wait for what cannot come; what is left of the timeout."""
-        self._refuse_fresh(call)
+        _refuse_fresh(self._connection, call)
         return self._connection.await_opening(call, timeout)
-
-    def _refuse_fresh(self, call: str) -> None:
-        if self._connection.phase is Phase.NEW:
-            raise RuntimeError(f"{call}() would wait for ever: the task was never resumed")
 
     # -- what is known -------------------------------------------------------------------------------------------------
 
@@ -350,6 +369,11 @@ class WebSocketTask(SessionTask):
     def buffered_amount(self) -> int:
         """Bytes of messages that are queued and not yet taken by the operating system."""
         return self._connection.outbox.buffered_amount
+
+
+def _refuse_fresh(connection: Connection, call: str) -> None:
+    if connection.phase is Phase.NEW:
+        raise RuntimeError(f"{call}() would wait for ever: the task was never resumed")
 
 
 def _encode(message: Data) -> Tuple[Opcode, bytes]:

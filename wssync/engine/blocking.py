@@ -7,6 +7,7 @@ the connection as it is; an interrupt (Ctrl-C) takes back what was asked for.
 from __future__ import annotations
 
 import functools
+import threading
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from ..transport.clock import real_now
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 __all__ = ["Blocking", "answer", "wait_or_withdraw"]
 
 T = TypeVar("T")
+
+SOON = 1.0
+"""Seconds for the engine thread to end what has a cause. It takes a thousandth, for nothing of that waits for the
+network; only a user's `trace` hook could hold it up.
+"""
 
 
 class Blocking(Express):
@@ -91,9 +97,21 @@ class Blocking(Express):
         if message is None and self.reader is not None:
             self.reader.read_now()
             message = self.take()
+        if message is None and self.cause is not None and self._await_end():
+            message = self.take()
         if message is None:
             raise TimeoutError("no message is there now")
         return message
+
+    def _await_end(self) -> bool:
+        """The end has a cause, as when `take` has come to a fault: it is awaited, so that the receive which came to it
+        raises it, with all that a task shows of its end. False where this thread is in the way of the end.
+        """
+        roles = [self.outbox.role] if self.reader is None else [self.outbox.role, self.reader.role]
+        is_engine = self.thread in (None, threading.current_thread())
+        if is_engine or any(role.is_mine for role in roles):  # a trace hook; or a signal handler in a send or receive
+            return False
+        return self.ended.wait(SOON)
 
     def receive_within(self, timeout: float) -> Message:
         """Block for the next message: here, if that can be, and for what is left of the time in the row."""

@@ -17,6 +17,7 @@ from .state import State
 
 if TYPE_CHECKING:
     from ..protocol.frames import Opcode
+    from .readiness import Readiness
 
 __all__ = ["Calls"]
 
@@ -151,6 +152,23 @@ class Calls(State):
         if message is None and error is not None:
             raise error.with_traceback(None)
         return message
+
+    def watch(self) -> Readiness:
+        """What is readable whenever `take` would return a message or raise; made when it is first asked for.
+
+        OSError if the process has no descriptor left to give.
+        """
+        from .readiness import Readiness
+
+        inbox = self.inbox
+        made = Readiness()  # before the mutex is held: a pair of sockets takes its time on Windows
+        with self.mutex:
+            readiness = inbox.readiness
+            if readiness is None or readiness.fileno() < 0:
+                readiness = inbox.readiness = made
+                inbox.match(self.strand)
+                self.after_demand()
+        return readiness
 
     def withdraw_receive(self, completion: Completion[Message]) -> bool:
         """A blocked caller gave up; `False` if its message has come meanwhile."""

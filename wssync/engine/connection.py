@@ -192,6 +192,7 @@ class Connection(Blocking):
         self.error = self.verdict = ConnectionClosed("the connection belongs to the parent process", url=self.url)
         self.phase = Phase.GONE
         self.reader = None  # its descriptor's number may soon be another file's
+        self.inbox.readiness = None  # nothing may be written to it: the parent would read that
         self.inbox.end(self.verdict, self.strand, drop=True)
         self.listener = self.thread = self.waker = None
         if self.stream is not None:

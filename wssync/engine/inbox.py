@@ -9,6 +9,9 @@ comes, one day, the error that every receive gets once the connection has ended.
 pop the first without the mutex, and leave to read the next from the network by oneself if there is none. It is `None`
 as soon as anything stands in the way, which `_review` says whenever that may have changed.
 
+`readiness` is what a loop of one's own watches for messages, once one has asked for it; whatever changes `has_answer`
+shows it there.
+
 Every method is called with the connection's mutex held, and makes no call out.
 """
 
@@ -17,13 +20,16 @@ from __future__ import annotations
 import sys
 from collections import deque
 from itertools import chain, islice
-from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple, TypeVar, Union, cast
 
 from ..errors import ConnectionClosed, WebSocketError
 from ..protocol.messages import Event
 from ..strand import Strand
 from .completions import Completion, Handler, Message, Result
 from .handed import Handed, series_of
+
+if TYPE_CHECKING:
+    from .readiness import Readiness
 
 __all__ = ["Events", "Inbox"]
 
@@ -67,6 +73,7 @@ class Inbox:
         self._over: Optional[WebSocketError] = None
         self.express: Optional[Deque[Message]] = None
         self._left: Optional[Deque[Message]] = None
+        self.readiness: Optional[Readiness] = None
 
     def _review(self) -> None:
         """Whether a caller may take a message without the mutex, now that something has changed.
@@ -74,7 +81,16 @@ class Inbox:
         When the way is closed, the messages go over to another queue. A caller who is on it still has the old one, and
         has been the first there or finds nothing: from here on nobody else takes what the mutex guards.
         """
-        blocked = self._held or self._paused or self._barred or self._waiters or self._each or self.fault or self._over
+        blocked = (
+            self._held
+            or self._paused
+            or self._barred
+            or self._waiters
+            or self._each
+            or self.fault
+            or self._over
+            or self.readiness is not None
+        )
         if blocked and self.express is not None:
             self._left, self._ready, self.express = self._ready, _EMPTY, None
         if self._left is not None:
@@ -97,6 +113,8 @@ class Inbox:
         """The connection is about to end: from now on every receive comes the long way."""
         self._barred = True
         self._review()
+        if self.readiness is not None:
+            self.readiness.show(self.has_answer)
 
     @property
     def paused(self) -> bool:
@@ -118,6 +136,8 @@ class Inbox:
     def held(self, held: bool) -> None:
         self._held = held
         self._review()
+        if held and self.readiness is not None:  # else `match` follows: what others wait for is not to be seen before
+            self.readiness.show(self.has_answer)
 
     def defer(self, fault: ConnectionClosed) -> None:
         """The peer broke the protocol behind the messages that are here."""
@@ -159,6 +179,9 @@ class Inbox:
             return None if self._held else self._ready.popleft()
         except IndexError:
             return None
+        finally:
+            if self.readiness is not None:
+                self.readiness.show(self.has_answer)
 
     def withdraw(self, completion: Completion[Message]) -> bool:
         """Forget a receive whose caller gave up; `False` if its message has come meanwhile."""
@@ -199,6 +222,8 @@ class Inbox:
         if self._over is not None or ((self._waiters or self._each) and not self._held):
             self._match(strand)
             self._review()
+        if self.readiness is not None:
+            self.readiness.show(self.has_answer)
 
     def _match(self, strand: Strand) -> None:
         """The same, with the short way closed: nobody else takes messages meanwhile.
@@ -253,6 +278,8 @@ class Inbox:
     def returned(self) -> None:
         """A handler has returned from a message."""
         self._handed.returned()
+        if self.readiness is not None:
+            self.readiness.show(self.has_answer)
 
     def is_full(self) -> bool:
         """Whether reading has to stop: unread messages, and those whose handlers have not returned, pass a limit."""
@@ -270,9 +297,19 @@ class Inbox:
         return bool(self._waiters) or self._each is not None
 
     @property
+    def has_answer(self) -> bool:
+        """Whether a receive that waits for nothing would get a message, or the error behind the messages."""
+        if self._held:
+            return False
+        return bool(self._ready) or self._over is not None or (self.fault_is_next and not self._barred)
+
+    @property
     def fault_is_next(self) -> bool:
-        """Every message before the fault was taken, and the handlers that took them have returned."""
-        return self.fault is not None and not (self._ready or len(self._handed))
+        """Every message before the fault was taken, and the handlers that took them have returned.
+
+        It waits as they do while the task is suspended: no receive comes to it then.
+        """
+        return self.fault is not None and not (self._held or self._ready or len(self._handed))
 
     @property
     def unread(self) -> int:

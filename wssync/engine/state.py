@@ -289,7 +289,9 @@ class State:
     @property
     def awaits_reading(self) -> bool:
         """Whether somebody waits for what the peer says, so that somebody must read. Mutex."""
-        return self.inbox.has_demand or self.closing_asked or self.heartbeat.awaits_pong
+        inbox = self.inbox
+        watched = inbox.readiness is not None
+        return inbox.has_demand or watched or self.closing_asked or self.heartbeat.awaits_pong
 
     def tell(self, name: str, *details: Any) -> None:
         """Let the delegate hear of something, in the order of the events. Mutex, or before anything else can happen."""

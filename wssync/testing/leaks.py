@@ -26,6 +26,7 @@ from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Se
 from ..engine import goodbye
 from ..engine.connection import Connection
 from ..engine.loop import Engine
+from ..engine.readiness import Readiness
 from ..session import Session, _shared_session
 from ..transport.waiting import EventDescriptor, Waker, Watch
 from .listener import Listener
@@ -206,11 +207,15 @@ def _attributes(thing: object) -> List[Any]:
 
 
 def _held_sockets(objects: Iterable[object]) -> List[_Held]:
-    """The open sockets and eventfds among these objects' attributes (a `Watch` has borrowed its own)."""
+    """The open sockets and eventfds among these objects' attributes.
+
+    But for those of a `Watch`, which has borrowed its own, and of what `WebSocketTask.fileno()` told: that is closed
+    with the task, which may be kept when it has ended.
+    """
     return [
         _Held(thing, value)
         for thing in objects
-        if type(thing) is not Watch
+        if type(thing) not in (Watch, Readiness)
         for value in _attributes(thing)
         if isinstance(value, (socket.socket, EventDescriptor)) and value.fileno() >= 0
     ]
