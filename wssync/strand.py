@@ -30,7 +30,24 @@ if TYPE_CHECKING:
             """Run `fn(*args)` some time later, on whatever thread; may raise if it takes no more work."""
 
 
-__all__ = ["Preparable", "Series", "Strand", "call"]
+__all__ = ["Endable", "LoopEnded", "Preparable", "Series", "Strand", "call"]
+
+
+class LoopEnded(RuntimeError):
+    """An executor takes no more work because the loop that it served is over: a window was closed, no fault."""
+
+
+class Endable:
+    """An executor of the library's own that can tell when its loop ends.
+
+    `ended` says why, once it has; what it had accepted is cancelled then.
+    """
+
+    ended: Optional[LoopEnded]
+
+    def watch(self, strand: Strand) -> None:
+        """Call `strand.hear_end` at that end; the strand is not kept. Any thread."""
+        raise NotImplementedError  # pragma: no cover - there is one, and it does
 
 
 class Preparable:
@@ -48,19 +65,21 @@ class Series:
     each callback, however that ended.
     """
 
-    __slots__ = ("_fn", "_low", "_ran_low", "values")
+    __slots__ = ("_fn", "_low", "_ran_low", "_until", "values")
 
     def __init__(self, fn: Callable[[Any], object], values: Deque[Any], low: int, ran_low: Callable[[], None]) -> None:
         self._fn = fn
         self._low = low
         self._ran_low = ran_low
+        self._until = 0.0
         self.values = values
 
     def run(self, most: int, until: float) -> int:
         """Run at most so many callbacks, not longer than `until`, and return how many that were."""
         fn, values, low = self._fn, self.values, self._low
+        self._until = until
         ran = 0
-        while values and ran < most and (not ran or time.monotonic() <= until):
+        while values and ran < most and (not ran or time.monotonic() <= self._until):
             ran += 1
             try:
                 fn(values[0])
@@ -71,6 +90,10 @@ class Series:
                 if len(values) < low:
                     self._ran_low()
         return ran
+
+    def halt(self) -> None:
+        """From within a callback: no other is to begin in this `run`."""
+        self._until = float("-inf")
 
 
 Entry = Union[Series, Tuple[Callable[..., object], Tuple[Any, ...]]]
@@ -95,7 +118,7 @@ class Strand:
     `_busy` is held from a submit until its runner has let go. Whoever lets go looks at the entries again, and whoever
     appends looks at `_busy` afterwards: nothing is left behind.
 
-    A strand whose executor refused work is dead: it runs nothing any more, tells `refused` once, and says in the log
+    A strand whose executor refused work is dead: it runs nothing any more, tells `refused`, and says in the log
     how many callbacks were lost when the task has ended.
     """
 
@@ -103,6 +126,7 @@ class Strand:
     BATCH_SECONDS = 0.005  # a GUI that draws 60 frames a second has 16 ms for each; a third of that is ours at most
 
     _entries = _NONE
+    _halted = False
 
     def __init__(self, executor: Executor, refused: Callable[[BaseException], None]) -> None:
         self._executor = executor
@@ -143,6 +167,26 @@ class Strand:
             self._expected = True
             if isinstance(self._executor, Preparable):
                 self._executor.prepare()
+            elif isinstance(self._executor, Endable):
+                self._executor.watch(self)
+
+    def hear_end(self, error: BaseException) -> None:
+        """The loop of the executor has ended: no callback begins any more, in the one that has closed the window
+        neither, and whoever waits for the task is not to wait until it has a callback again.
+
+        What has a callback then is refused, and `refused` hears of it once more.
+        """
+        self._halted = True
+        try:
+            under_way = self._entries[0]
+        except IndexError:
+            pass
+        else:
+            if isinstance(under_way, Series):
+                under_way.halt()
+        refused = self._refused
+        if refused is not None:
+            refused(error)
 
     def kick(self) -> None:
         """See to it that what was put will run. Any thread, never with a lock held."""
@@ -196,7 +240,8 @@ class Strand:
     def _if_cancelled(self, future: Future[Any]) -> None:
         """A pool that is shut down with `cancel_futures` accepts a runner and never calls it."""
         if future.cancelled():
-            self._refuse(RuntimeError("the executor cancelled the callbacks it had accepted"))
+            ended = self._executor.ended if isinstance(self._executor, Endable) else None
+            self._refuse(ended or RuntimeError("the executor cancelled the callbacks it had accepted"))
 
     def _refuse(self, error: BaseException) -> None:
         self._dead = error
@@ -254,7 +299,7 @@ class Strand:
         entries = self._entries
         left, end = self.BATCH, time.monotonic() + self.BATCH_SECONDS
         while entries:
-            if not left or time.monotonic() > end:
+            if not left or self._halted or time.monotonic() > end:
                 return True
             entry = entries[0]  # only the runner takes entries away
             if isinstance(entry, Series):
@@ -284,8 +329,9 @@ class Strand:
     def _bury(self) -> None:
         lost = sum(len(entry.values) if isinstance(entry, Series) else 1 for entry in self._entries)
         self._entries.clear()
-        if lost:
-            log().error("%d callbacks could not be delivered, the executor refused them: %r", lost, self._dead)
+        if lost:  # at the end of a loop that is as it should be, and not for the standard error output
+            write = log().info if isinstance(self._dead, LoopEnded) else log().error
+            write("%d callbacks could not be delivered, the executor refused them: %r", lost, self._dead)
 
 
 class _Handover:

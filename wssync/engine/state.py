@@ -331,7 +331,9 @@ def _refusal(state: weakref.ref[State]) -> Callable[[BaseException], None]:
 
     def refused(error: BaseException) -> None:
         target = state()
-        if target is not None:
+        if (
+            target is not None and target.phase is not Phase.NEW
+        ):  # else nothing waits, and it says so again when it does
             cause = Cancelled(f"the executor takes no more callbacks: {error}")
             cause.__cause__ = error
             target.end(cause)

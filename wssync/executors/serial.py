@@ -1,12 +1,4 @@
-"""Where callbacks run.
-
-Apple hands every completion handler and delegate call to the session's `delegateQueue`; here that queue is an executor:
-anything with `submit(fn, *args)`. `SerialExecutor` is the default, `QueueExecutor` serves loops of one's own (tests,
-games, toolkits without an adapter), and every `concurrent.futures.Executor` will do.
-
-This module is loaded when somebody names it, or when a session's first callback is in sight: with what it needs of the
-standard library it takes as long to load as half of the rest.
-"""
+"""`SerialExecutor`: a thread of its own for the callbacks, which is what a session makes for itself."""
 
 from __future__ import annotations
 
@@ -17,14 +9,14 @@ import threading
 import weakref
 from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
-from typing import Any, Callable, Optional, Tuple, TypeVar
+from typing import Any, Callable, Optional, TypeVar
 
-from .strand import Preparable
+from ..strand import Preparable
+from .work import Work, run_work
 
-__all__ = ["QueueExecutor", "SerialExecutor"]
+__all__ = ["SerialExecutor"]
 
 T = TypeVar("T")
-Work = Tuple["Future[Any]", Callable[..., Any], Tuple[Any, ...], Any]
 
 _numbers = itertools.count(1)
 _serving = threading.local()
@@ -156,65 +148,5 @@ def _serve(work: queue.SimpleQueue[Optional[Work]], name: str, before: Optional[
         entry = work.get()
         if entry is None:
             return
-        _run_work(entry)
+        run_work(entry)
         del entry  # a waiting thread must not keep the last callback's objects alive
-
-
-def _run_work(entry: Work) -> None:
-    future, fn, args, kwargs = entry
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        result = fn(*args, **kwargs)
-    except BaseException as error:  # kept for whoever holds the future, as every executor does
-        future.set_exception(error)
-    else:
-        future.set_result(result)
-
-
-class QueueExecutor:
-    """Keeps callbacks until `run_pending` is called, and runs them there: for tests, games and loops of one's own.
-
-    Every callback runs on the thread that calls `run_pending`, so a program may own that thread completely.
-    """
-
-    def __init__(self) -> None:
-        self._pending: queue.SimpleQueue[Tuple[Callable[..., object], Tuple[Any, ...]]] = queue.SimpleQueue()
-        self._runner: Optional[int] = None
-
-    def is_current(self) -> bool:
-        """Whether the caller is on the thread that ran the queue last."""
-        return self._runner == threading.get_ident()
-
-    def submit(self, fn: Callable[..., object], /, *args: Any) -> None:
-        """Queue `fn(*args)`; any thread may call it, it never blocks."""
-        self._pending.put((fn, args))
-
-    def run_pending(self, timeout: Optional[float] = 0) -> int:
-        """Run what is queued at this moment and return how many pieces of work that were.
-
-        With nothing queued it waits up to `timeout` seconds (`None`: for ever) for the first. What the callbacks queue
-        themselves is left for the next call, so a loop that draws frames in between stays alive.
-        """
-        self._runner = threading.get_ident()
-        waiting = self._pending.qsize()
-        if not waiting:
-            try:
-                fn, args = self._pending.get(timeout != 0, timeout or None)
-            except queue.Empty:
-                return 0
-            fn(*args)
-            return 1
-        for done in range(waiting):
-            try:
-                fn, args = self._pending.get_nowait()
-            except queue.Empty:  # another thread runs the queue as well
-                return done
-            fn(*args)
-        return waiting
-
-    def __len__(self) -> int:
-        return self._pending.qsize()
-
-    def __bool__(self) -> bool:
-        return True
