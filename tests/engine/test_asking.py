@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import threading
 import unittest
@@ -125,6 +126,28 @@ class AnswerTests(AskingTestCase):
         with self.assertLogs("wssync", "ERROR") as logged:
             self.assertIs(self.answer(Strange), NO_ANSWER)
         self.assertIn("not the loop's thread", logged.output[0])
+
+    def test_a_future_of_asyncio(self) -> None:
+        """It is watched on its loop's thread, where its callbacks run: this one is not, and it may be asleep."""
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        future = loop.create_future()
+        running = self.asking(lambda: future)
+        self.executor.run_pending()
+        future.set_result("on the loop")
+        self.assertTrue(running.thread.is_alive())
+        for _ in range(2):  # it is watched in the first turn, and told in the second
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+        self.assertEqual(running.result(), "on the loop")
+
+    def test_a_future_of_a_loop_that_is_closed(self) -> None:
+        """It is logged, and counts as no answer."""
+        loop = asyncio.new_event_loop()
+        future = loop.create_future()
+        loop.close()
+        with self.assertLogs("wssync", "ERROR"):
+            self.assertIs(self.answer(lambda: future), NO_ANSWER)
 
     def test_a_method_that_raises(self) -> None:
         """Promise 6: it is logged with its traceback, and counts as no answer."""

@@ -108,7 +108,11 @@ class _Question:
             if watch is None:
                 self.answer = answer
             else:
-                watch(self._take)
+                loop = getattr(answer, "get_loop", None)
+                if loop is None:
+                    watch(self._take)
+                else:  # asyncio's futures may be touched on their loop's thread alone
+                    loop().call_soon_threadsafe(watch, self._take)
                 waits = True
         except Exception:  # logged before the opening goes on
             log().exception("wssync: a delegate's method raised: %r", method)
