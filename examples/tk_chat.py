@@ -19,7 +19,7 @@ class Chat(wssync.WebSocketDelegate):
     def __init__(self, root, url):
         root.title("wssync: a chat")
         root.geometry("480x320")
-        root.minsize(240, 160)
+        root.minsize(320, 160)
         self.status = tkinter.StringVar(root, "connecting ...")
         self.lines = scrolledtext.ScrolledText(root, state="disabled", wrap="word", width=1, height=1)
         self.entry = tkinter.Entry(root)
