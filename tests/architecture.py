@@ -90,7 +90,6 @@ BUDGET_EXCEPTIONS: Dict[Tuple[str, str], str] = {
     ): "the short way in one piece: a call more would be seen in every round trip",
     ("engine.reader.Reader.borrow", "complexity"): "as send_at_once",
     ("engine.reader.Reader.borrow", "nesting"): "a role is let go before what was read under it can be put back",
-    ("transport.dial.dial", "parameters"): "whereto, from where and with whom: values for one call, most of them named",
     ("errors.ConnectionClosed.__init__", "parameters"): "a record of how a connection ended: keyword-only values",
     (
         "session.connect",

@@ -41,15 +41,23 @@ from wssync.errors import (
 )
 from wssync.transport import dial as dialling
 from wssync.transport.clock import Deadline
-from wssync.transport.dial import DialOptions, dial, start_tls
+from wssync.transport.dial import DialOptions, dial
 from wssync.transport.stream import Stream, TCPStream
 from wssync.transport.tls_stream import TLSStream
+from wssync.transport.trust import Handshakes, TLSTerms
 from wssync.transport.waiting import Attempt, Waker
 
 URL = "wss://example.org/chat"
 SOURCE = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
 """Where all of 127.0.0.0/8 is this machine, an address that the system would not choose by itself."""
 Answers = Sequence[Tuple[Any, ...]]
+
+
+def start_tls(
+    stream: Stream, attempt: Attempt, context: ssl.SSLContext, name: str, url: Optional[str] = None
+) -> TLSStream:
+    """A verified handshake, for which this context is the user's own."""
+    return Handshakes(TLSTerms(ssl_context=context), url=url).secure(stream, attempt, name)
 
 
 def answer(*places: Tuple[str, int]) -> Answers:
@@ -109,12 +117,17 @@ class DialTestCase(TransportTestCase):
         attempt: Optional[Attempt] = None,
         *,
         resolve: Callable[..., Answers] = socket.getaddrinfo,
+        tls: Optional[ssl.SSLContext] = None,
+        server_hostname: Optional[str] = None,
+        url: Optional[str] = None,
         **options: Any,
     ) -> Stream:
+        """A connection, with TLS as an opening makes it if there is a context."""
+        attempt = attempt or self.attempt()
         with mock.patch.object(socket, "getaddrinfo", resolve):
-            stream = dial(host, port, attempt or self.attempt(), **options)
+            stream = dial(host, port, attempt, url=url, **options)
         self.addCleanup(stream.close)
-        return stream
+        return stream if tls is None else start_tls(stream, attempt, tls, server_hostname or host, url)
 
     def cancelling(self, after: int = 1) -> Tuple[Cancelling, Attempt]:
         check = Cancelling(after)

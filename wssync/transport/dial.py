@@ -1,7 +1,7 @@
 """From a host name to a connected stream, which can be given up at any moment.
 
-Three things may take long: the resolver, the connects, the TLS handshake. All their waits are the `Attempt`'s, so all
-end at once when it is cancelled or late, and what was begun is closed on the way out.
+Two things may take long: the resolver and the connects. All their waits are the `Attempt`'s, so all end at once when it
+is cancelled or late, and what was begun is closed on the way out.
 
 `getaddrinfo` cannot be interrupted, so it runs in a daemon thread of its own, which nobody waits for but through the
 attempt's waker: if the attempt has ended, the thread ends some time later, by itself, its answer unread.
@@ -27,18 +27,14 @@ from ..errors import (
     ConnectionRefused,
     HostNotFound,
     TimedOut,
-    TLSError,
 )
 from ..frozen import Frozen
 from .stream import Address, Stream, TCPStream
 
 if TYPE_CHECKING:
-    import ssl
-
-    from .tls_stream import TLSStream
     from .waiting import Attempt, Waker
 
-__all__ = ["DialOptions", "dial", "start_tls"]
+__all__ = ["DialOptions", "dial"]
 
 STAGGER = 0.25
 """Seconds before the next address is tried beside the last ("Connection Attempt Delay", RFC 8305 section 5)."""
@@ -90,28 +86,23 @@ def dial(
     port: int,
     attempt: Attempt,
     *,
-    tls: Optional[ssl.SSLContext] = None,
-    server_hostname: Optional[str] = None,
     url: Optional[str] = None,
     options: DialOptions = _PLAIN,
 ) -> Stream:
-    """Connect to `host` (a name, or an IP address without brackets) and `port`, with TLS if there is a context for it.
+    """Connect to `host` (a name, or an IP address without brackets) and `port`; TLS is the matter of `trust`.
 
-    The certificate is checked against `server_hostname`, by default `host`. The stream has the attempt's waker. `url`,
-    which must hold no secret, goes into the errors. Names are looked up by `socket.getaddrinfo`, in a thread.
+    The stream has the attempt's waker. `url`, which must hold no secret, goes into the errors. Names are looked up by
+    `socket.getaddrinfo`, in a thread. With a Unix socket in the `options` nothing is looked up.
 
-    With a Unix socket in the `options` nothing is looked up, and `host` is only whom the certificate must name.
-
-    HostNotFound, ConnectionRefused or ConnectionFailed, which name every address tried; TLSError, CertificateError;
-    TimedOut; whatever the attempt's `check` raises. No descriptor is left open then.
+    HostNotFound, ConnectionRefused or ConnectionFailed, which name every address tried; TimedOut; whatever the
+    attempt's `check` raises. No descriptor is left open then.
     """
     try:
         if options.unix_path is None:
             sock = _connect(host, port, attempt, options)
         else:
             sock = _connect_to_path(options.unix_path, attempt, options.trace)
-        stream = _connected(sock, attempt, options.trace)
-        return stream if tls is None else start_tls(stream, attempt, tls, server_hostname or host, url)
+        return _connected(sock, attempt, options.trace)
     except (ConnectionFailed, TimedOut) as error:
         error.url = error.url or url
         raise
@@ -177,23 +168,6 @@ def _connect_at_once(path: str) -> socket.socket:
         return sock
     except BaseException:
         sock.close()
-        raise
-
-
-def start_tls(
-    stream: Stream, attempt: Attempt, context: ssl.SSLContext, server_hostname: str, url: Optional[str] = None
-) -> TLSStream:
-    """TLS over a connected stream (the server's own, or one through a proxy), which must have no bytes pending.
-
-    `server_hostname` is always the name of the server that is meant, not of a proxy. Errors and `url` as with `dial`;
-    the stream is closed then.
-    """
-    from .trust import shake_hands  # here, because `ssl` and the roots take as long to load as all the rest
-
-    try:
-        return shake_hands(stream, attempt, lambda: context, server_hostname)
-    except TLSError as error:
-        error.url = error.url or url
         raise
 
 

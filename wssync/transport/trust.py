@@ -26,7 +26,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Optional, Tuple
 
 from ..auth import ServerTrust
-from ..errors import CertificateError, ConnectionClosed, TLSError, WebSocketError
+from ..errors import CertificateError, ConnectionClosed, TimedOut, TLSError, WebSocketError
 from ..frozen import Frozen
 from ..protocol.certificates import pin_of
 from .tls import ALPN, Identity, check_context, make_context, make_unverified_context, translate_tls_error
@@ -216,7 +216,7 @@ class Handshakes:
         try:
             tls = shake_hands(stream, attempt, context, server_hostname, judge)
         except BaseException as error:
-            if isinstance(error, TLSError):
+            if isinstance(error, (TLSError, TimedOut)):
                 error.url = error.url or self._url
             self._tell("tls_failed", error=error)
             raise
