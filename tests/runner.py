@@ -21,9 +21,9 @@ import sys
 import unittest
 from pathlib import Path
 from types import ModuleType
-from typing import Any, List, NamedTuple, Optional, Set
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set
 
-__all__ = ["COUNTS_VARIABLE", "Counts", "Options", "load", "pick", "report", "run", "watch"]
+__all__ = ["COUNTS_VARIABLE", "Counts", "Options", "load", "pick", "report", "run", "run_modules", "watch"]
 
 COUNTS_VARIABLE = "WSSYNC_TEST_COUNTS"
 
@@ -157,6 +157,35 @@ def report(suite: str, counts: Counts) -> int:
     sys.stderr.flush()
     print(counts, flush=True)
     return counts.exit_status
+
+
+def run_modules(suite: str, description: str, modules: Sequence[ModuleType], arguments: Optional[List[str]]) -> int:
+    """The command `python -m tests.SUITE`: run the tests named in `arguments`, or all of these modules, and tell what
+    was skipped and why; the exit status.
+    """
+    options = Options(f"tests.{suite}", description).parse_args(arguments)
+    watch()
+    result = run(load(options.names or _cases_of(modules), options.patterns, Path()), options)
+    for reason, tests in _skipped(result).items():
+        print(f"skipped: {', '.join(tests)}: {reason}")
+    return report(suite, result.counts())
+
+
+def _cases_of(modules: Sequence[ModuleType]) -> List[str]:
+    """The test cases of these modules, without the mixtures that some take from others."""
+    return [
+        f"{module.__name__}.{name}"
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, unittest.TestCase) and value.__module__ == module.__name__
+    ]
+
+
+def _skipped(result: Result) -> Dict[str, List[str]]:
+    reasons: Dict[str, List[str]] = {}
+    for test, reason in result.skipped:
+        reasons.setdefault(reason, []).append(test.id())
+    return reasons
 
 
 def watch(seconds: float = TIME_LIMIT) -> None:
