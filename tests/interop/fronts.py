@@ -15,7 +15,15 @@ from typing import Any, Callable, NamedTuple, Optional
 
 import wssync
 from tests.interop.sessions import PASSWORD, USER, SessionTestCase, port_of
-from tests.interop.starting import authority_file, need_program, new_folder, run, server_certificate, trusting_context
+from tests.interop.starting import (
+    NGINX_HEAD,
+    authority_file,
+    need_program,
+    new_folder,
+    run,
+    server_certificate,
+    trusting_context,
+)
 from tests.processes import free_port
 
 __all__ = ["REALM", "Front", "FrontTestCase", "StartFront", "apache", "nginx"]
@@ -49,19 +57,9 @@ class Front(NamedTuple):
 
 StartFront = Callable[[ExitStack, int], Front]
 
-NGINX = """\
-daemon off;
-pid nginx.pid;
-error_log stderr warn;
-worker_processes 1;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
+NGINX = (
+    NGINX_HEAD
+    + """\
     ssl_protocols TLSv1.2 TLSv1.3;
     ssl_certificate {certificate};
     ssl_certificate_key {certificate};
@@ -118,6 +116,7 @@ http {{
     }}
 }}
 """
+)
 
 
 def nginx(stack: ExitStack, port: int) -> Front:

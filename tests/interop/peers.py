@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Callable, NamedTuple, Optional, Sequence
 
-from tests.interop.starting import certificate, need_library, need_program, new_folder, run
+from tests.interop.starting import NGINX_HEAD, certificate, need_library, need_program, new_folder, run
 from tests.processes import ProgramFailed, cache_folder, free_port, run_command
 
 __all__ = [
@@ -139,19 +139,9 @@ def node_ws(stack: ExitStack, secure: bool) -> Address:
     return _address(port, secure)
 
 
-NGINX = """\
-daemon off;
-pid nginx.pid;
-error_log stderr warn;
-worker_processes 1;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
+NGINX = (
+    NGINX_HEAD
+    + """\
     server {{
         listen 127.0.0.1:{port} {tls};
         location / {{
@@ -165,6 +155,7 @@ http {{
     }}
 }}
 """
+)
 
 
 def nginx(stack: ExitStack, secure: bool) -> Address:

@@ -22,6 +22,7 @@ from typing import Any, Mapping, NamedTuple, Optional, Sequence
 from tests.processes import Argument, Program, run_command
 
 __all__ = [
+    "NGINX_HEAD",
     "Certificate",
     "authority_file",
     "certificate",
@@ -48,6 +49,23 @@ class Certificate(NamedTuple):
 
     file: Path
     context: ssl.SSLContext
+
+
+NGINX_HEAD = """\
+daemon off;
+pid nginx.pid;
+error_log stderr warn;
+worker_processes 1;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+"""
+"""How a configuration of nginx begins: in the foreground, with all that it writes in its own folder."""
 
 
 def need_library(name: str) -> None:
