@@ -165,6 +165,11 @@ class StoresTests(unittest.TestCase):
         self.assertIs(one.http_cookie_storage, other.http_cookie_storage)
         self.assertIs(one.url_credential_storage, other.replace(close_timeout=2).url_credential_storage)
 
+    def test_the_credentials_of_the_process(self) -> None:
+        """Rule 95: what is put into `CredentialStorage.shared()` is what default configurations find."""
+        self.assertIs(SessionConfiguration.default().url_credential_storage, CredentialStorage.shared())
+        self.assertIsNot(SessionConfiguration.ephemeral().url_credential_storage, CredentialStorage.shared())
+
     def test_ephemeral_ones_are_not(self) -> None:
         """Rule 95: each has its own, which its copies share."""
         one, other = SessionConfiguration.ephemeral(), SessionConfiguration.ephemeral()

@@ -29,7 +29,7 @@ class CredentialStorage:
 
     @staticmethod
     def shared() -> CredentialStorage:
-        """The one of the process, made when it is first asked for."""
+        """The one of the process, which `SessionConfiguration.default()` uses; made when it is first asked for."""
         global _shared
         with _shared_lock:
             if _shared is None:

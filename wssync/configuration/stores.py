@@ -6,7 +6,7 @@ Nothing is made before somebody puts something in, or asks for it by name: most 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..cookies.exchange import LateJar
 
@@ -18,11 +18,27 @@ if TYPE_CHECKING:
 __all__ = ["SHARED", "Kept", "Stores"]
 
 
-class Stores:
-    """A cookie jar and a credential store, made when they are needed. Any thread; of two made at once, one stays."""
+def _new_storage() -> CredentialStorage:
+    from ..auth import CredentialStorage
 
-    def __init__(self) -> None:
+    return CredentialStorage()
+
+
+def _storage_of_the_process() -> CredentialStorage:
+    from ..auth import CredentialStorage
+
+    return CredentialStorage.shared()
+
+
+class Stores:
+    """A cookie jar and a credential store, made when they are needed: the second by `make_storage`.
+
+    Any thread; of two made at once, one stays.
+    """
+
+    def __init__(self, make_storage: Callable[[], CredentialStorage] = _new_storage) -> None:
         self.late_jar = LateJar()
+        self._make_storage = make_storage
 
     @property
     def http_cookie_storage(self) -> CookieJar:
@@ -34,9 +50,7 @@ class Stores:
         """The store."""
         made: Optional[CredentialStorage] = vars(self).get("_credentials")
         if made is None:
-            from ..auth import CredentialStorage
-
-            made = vars(self).setdefault("_credentials", CredentialStorage())  # one step: all threads get the same
+            made = vars(self).setdefault("_credentials", self._make_storage())  # one step: all threads get the same
         return made
 
     def forget(self) -> None:
@@ -44,11 +58,10 @@ class Stores:
         jar = self.late_jar.peek()
         if jar is not None:
             jar.clear()
-        if "_credentials" in vars(self):
-            self.url_credential_storage.clear()
+        self.url_credential_storage.clear()  # that of the process may have been filled by name
 
 
-SHARED = Stores()
+SHARED = Stores(_storage_of_the_process)
 """Those of `SessionConfiguration.default()` and `Session.shared()`; never written to disk."""
 
 
