@@ -17,8 +17,12 @@ from tests.support import cases, with_cases
 from tests.transport.support import client_context, server_context
 from tests.transport.test_tls_stream import TLS_1_2, MemoryPeer, MemoryTestCase
 from wssync.errors import ConnectionClosed
+from wssync.transport import decryption
 from wssync.transport.stream import Direct
 from wssync.transport.tls_stream import TLSStream
+
+DONT_WAIT = 64
+"""What stands for the flag of that name."""
 
 RETRIES = 10
 """More calls than it takes to receive what is there."""
@@ -55,6 +59,29 @@ class IntoTestCase(MemoryTestCase):
         evil = bytearray(self.peer.cipher())
         evil[-1] ^= 1
         return bytes(evil)
+
+
+class SocketPeer(MemoryPeer):
+    """One that pretends to have a socket behind it, and nothing else."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(context)
+        self.patience: List[bool] = []  # of each `recv_into`
+
+    @property
+    def direct(self) -> Direct:
+        return Direct(-1, lambda data, flags: self.send(data), 0, self.recv_into_memory, DONT_WAIT)
+
+    def recv_into_memory(self, memory: memoryview, count: int, flags: int) -> int:
+        """As the socket's own does it."""
+        self.patience.append(flags != DONT_WAIT)
+        if self.error is not None:
+            raise self.error
+        data = self.recv(count or len(memory))
+        if data is None:
+            raise BlockingIOError(11, "nothing is there")
+        memory[: len(data)] = data
+        return len(data)
 
 
 @with_cases
@@ -143,8 +170,9 @@ class ReceivingIntoTests(IntoTestCase):
         """Until its last byte has come."""
         self.write(bytes(10_000))
         cipher = self.peer.cipher()
-        self.peer.queue = [cipher[:5000], cipher[5000:]]
+        self.peer.queue = [cipher[:5000]]
         self.assertIsNone(self.into(0, 20_000))
+        self.peer.queue = [cipher[5000:]]
         self.assertFalse(self.stream.pending)
         self.assertEqual(self.into(0, 20_000), 10_000)
 
@@ -300,6 +328,130 @@ class ReadInterruptTests(IntoTestCase):
         self.assertIsNotNone(caught.exception)
 
 
+class OwnMemoryTests(IntoTestCase):
+    """Where there is a socket below, and much comes from it: cipher text is fetched into memory that lasts."""
+
+    kind = SocketPeer
+    peer: SocketPeer
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.spare: List[memoryview] = []
+        spare = mock.patch.object(decryption, "_spare", self.spare)
+        spare.start()
+        self.addCleanup(spare.stop)
+
+    def use_memory(self) -> memoryview:
+        """Much comes, and is received."""
+        text = bytes(range(256)) * 80
+        self.write(text[:16384], text[16384:])
+        self.assertTrue(self.receive(len(text)) == text)
+        memory = self.stream._memory
+        assert memory is not None
+        return memory
+
+    def test_it_is_used_again_and_again(self) -> None:
+        """One piece of memory takes all of a long message, after the first few bytes; in order, and with no waits."""
+        memory = self.use_memory()
+        text = random.Random(22).randbytes(len(self.memory))
+        self.peer.patience.clear()
+        self.write(*(text[start : start + 16384] for start in range(0, len(text), 16384)))
+        self.assertEqual(self.into(0, len(text)), len(text))
+        self.assertTrue(self.memory == text)
+        self.assertIs(self.stream._memory, memory)
+        self.assertEqual(self.peer.patience, [False] * 3)
+
+    def test_recv_uses_it_too(self) -> None:
+        """Short messages in great numbers are no long message, and much all the same."""
+        memory = self.use_memory()
+        text = bytes(range(256)) * 40
+        self.write(text, text)
+        self.assertTrue(self.stream.recv(len(text) + 9) == text + text[:9])
+        self.assertTrue(self.stream.recv(len(text)) == text[9:])
+        self.assertIs(self.stream._memory, memory)
+        self.assertIsNone(self.stream.recv(1))
+
+    def test_only_the_first_fetch_is_patient(self) -> None:
+        """What is there need not wait for what is not."""
+        self.use_memory()
+        self.peer.patience.clear()
+        self.write(b"hello")
+        with mock.patch.object(self.stream, "_patient", self.peer.recv):
+            self.assertEqual(self.into(0, 100, patient=True), 5)
+        self.assertEqual(self.peer.patience, [True, False][: len(self.peer.patience)])
+        self.assertTrue(self.peer.patience)
+
+    def test_a_patient_recv(self) -> None:
+        """It waits as the stream below does."""
+        self.use_memory()
+        self.peer.patience.clear()
+        self.write(b"hello")
+        with mock.patch.object(self.stream, "_patient", self.peer.recv):
+            self.assertEqual(self.stream._recv_patiently(100), b"hello")
+        self.assertEqual(self.peer.patience, [True])
+
+    def test_it_is_handed_on_when_little_comes(self) -> None:
+        """To the next connection to which much comes."""
+        memory = self.use_memory()
+        self.write(b"hello")
+        self.assertEqual(self.stream.recv(100), b"hello")
+        self.assertIsNone(self.stream._memory)
+        self.assertEqual(list(map(id, self.spare)), [id(memory)])
+        self.assertIs(self.use_memory(), memory)
+        self.assertEqual(self.spare, [])
+
+    def test_four_are_kept(self) -> None:
+        """More connections than that at once are rare, and memory is memory."""
+        self.use_memory()
+        self.spare.extend([memoryview(b"")] * 4)
+        self.write(b"hello")
+        self.assertEqual(self.stream.recv(100), b"hello")
+        self.assertIsNone(self.stream._memory)
+        self.assertEqual(len(self.spare), 4)
+
+    def test_nothing_is_there(self) -> None:
+        """`None`, as without it."""
+        self.use_memory()
+        self.assertIsNone(self.into(0, 10))
+        self.assertIsNone(self.stream.recv(10))
+        self.assertFalse(self.stream.pending)
+
+    def test_the_end(self) -> None:
+        """b"" and 0, again and again."""
+        self.use_memory()
+        self.peer.ended = True
+        self.assertEqual([self.into(0, 10), self.stream.recv(10), self.into(0, 10)], [0, b"", 0])
+
+    def test_a_broken_connection_is_told(self) -> None:
+        """ConnectionClosed with its reason."""
+        self.use_memory()
+        self.peer.error = ConnectionResetError(104, "reset")
+        for receive in (lambda: self.into(0, 10), lambda: self.stream.recv(10)):
+            with self.assertRaises(ConnectionClosed) as caught:
+                receive()
+            self.assertIs(caught.exception.__cause__, self.peer.error)
+
+    def test_what_a_signal_handler_raises_is_for_the_program(self) -> None:
+        """An alarm's TimeoutError is an OSError too, and says nothing of the connection."""
+        self.use_memory()
+        self.peer.error = TimeoutError("an alarm")
+        with self.assertRaises(TimeoutError):
+            self.into(0, 10)
+        self.peer.error = None
+        self.write(b"hello")
+        self.assertEqual(self.stream.recv(10), b"hello")
+
+
+class ReadInterruptInOwnMemoryTests(ReadInterruptTests):
+    """The same with memory for the cipher text."""
+
+    kind = SocketPeer
+
+    def test_much(self) -> None:
+        """Enough for the memory to be used, from the second fetch on."""
+        self.assertNothingReadIsLost([bytes(range(256)) * 64, b"more", bytes(range(256)) * 30])
+
+
 class RawTests(MemoryTestCase):
     """The part of an `ssl.SSLObject` that does the work."""
 
@@ -329,21 +481,13 @@ class RawTests(MemoryTestCase):
         self.assertEqual(peer.read(), b"hello")
 
 
-class SocketPeer(MemoryPeer):
-    """One that pretends to have a socket behind it, and nothing else."""
-
-    @property
-    def direct(self) -> Direct:
-        return Direct(-1, lambda data, flags: self.send(data), 0, lambda memory, count, flags: 0, 0)
-
-
 class SealingTests(MemoryTestCase):
     """`sealing`: the steps of a send."""
 
+    kind = SocketPeer
+
     def setUp(self) -> None:
         super().setUp()
-        self.peer = SocketPeer(server_context(version=self.version))
-        self.stream = TLSStream(self.peer, client_context(), "localhost")
         self.connect()
         sealing = self.stream.sealing
         assert sealing is not None

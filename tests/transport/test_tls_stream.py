@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import ssl
 import unittest
-from typing import Callable, Iterable, List, Optional, Tuple
+from typing import Callable, Iterable, List, Optional, Tuple, Type
 from unittest import mock
 
 from tests.support import cases, with_cases
@@ -128,13 +128,14 @@ class MemoryPeer(Stream):
 
 
 class MemoryTestCase(TransportTestCase):
-    """A TLS stream whose other end is in memory; `version` is the TLS spoken."""
+    """A TLS stream whose other end is in memory; `version` is the TLS spoken, `kind` the stream below."""
 
     version: Optional[ssl.TLSVersion] = None
+    kind: Type[MemoryPeer] = MemoryPeer
 
     def setUp(self) -> None:
         super().setUp()
-        self.peer = MemoryPeer(server_context(version=self.version))
+        self.peer = self.kind(server_context(version=self.version))
         self.stream = TLSStream(self.peer, client_context(), "localhost")
 
     def connect(self) -> None:

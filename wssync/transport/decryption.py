@@ -3,6 +3,9 @@
 An exception from outside (Ctrl-C in the thread that reads) may come after any call, our own included. So everything is
 in one of three lists at any moment: fetched and not fed, decrypted, filled into memory. It goes from list to list in
 one C call, and leaves the last one with the return.
+
+Once much comes, cipher text is fetched into memory that is used again and again: to get 120 KiB from the system, touch
+them for the first time and give them back costs as much as to decrypt what they hold.
 """
 
 from __future__ import annotations
@@ -12,19 +15,24 @@ import threading
 from itertools import accumulate, chain, islice, repeat
 from typing import Any, Callable, Iterable, List, Optional, Tuple, Union
 
-from .stream import Stream, connection_lost
+from .stream import Stream, connection_lost, is_of_socket
 
 __all__ = ["LITTLE", "RECORD", "Decryption"]
 
 CIPHER_TEXT = 120 * 1024
 """Bytes of cipher text fetched at a time once much comes: the more, the better (measured, for TLS alone). But from 128
-KiB on the memory for them would be mapped and cleared anew for every read.
+KiB on the memory for them would be mapped and cleared anew for every read, where it has to be new for each.
 """
 
 LITTLE = 4096
 """Bytes fetched at a time as long as little comes."""
 
 FEW, MUCH, FIRST = (LITTLE,), (CIPHER_TEXT,), (0,)
+
+_spare: List[memoryview] = []
+"""Memory for cipher text, kept for the next connection to which much comes."""
+
+_MOST_SPARE = 4
 
 RECORD = 16 * 1024
 """The longest record (RFC 8446 section 5.1), which is what one call of the object reads or writes at most."""
@@ -56,7 +64,8 @@ class Decryption(Stream):
         self._raw: Any = getattr(self._object, "_sslobj", self._object)
         self._lock = threading.Lock()  # around each call of the object and of the two buffers
         # The reading thread's, but for `shutdown_write`, which stores what it must not lose under the lock:
-        self._fetched: List[Any] = []  # from below, not fed yet: bytes, or `None` for nothing
+        self._fetched: List[Any] = []  # from below, not fed yet: bytes, a piece of the memory, or `None` for nothing
+        self._memory: Optional[memoryview] = None  # what cipher text is fetched into, once much comes
         self._decrypted: List[bytes] = []  # not returned yet
         self._more = False  # the object may have more to decrypt
         self._filled: List[int] = []  # bytes in the memory of a `recv_into` that has not returned
@@ -109,18 +118,20 @@ class Decryption(Stream):
         """
         fetched, decrypted = self._fetched, self._decrypted
         if not (self._more or decrypted or fetched or self._ended or self._filled):  # as `pending`
-            fetched.extend(map(fetch, self._most))
+            if self._memory is None:
+                fetched.extend(map(fetch, self._most))
+            else:
+                self._fetch_into(self._memory, fetch is self._patient)
         if fetched:
             if 0 < len(fetched[0] or b"") < LITTLE:
                 self._feed_little(len(fetched[0]))
             else:
-                self._feed(decrypted)
+                self._feed()
         return (not self._more and len(decrypted) == 1 and len(decrypted[0]) <= limit) or self._collect(limit)
 
     def _feed_little(self, size: int) -> None:
         """The same as `_feed`, in one piece of code, for a record that probably comes alone."""
         fetched, decrypted = self._fetched, self._decrypted
-        self._most = FEW
         with self._lock:
             self._more = True
             try:
@@ -133,6 +144,7 @@ class Decryption(Stream):
                     self._look(decrypted, 0)
                 else:
                     self._more = False  # in a record is less than the bytes that were fed for it: this is all of it
+        self._expect(size)
 
     def _collect(self, limit: int) -> bool:
         """Decrypt what there is, as long as that is within the limit, and join it."""
@@ -163,18 +175,22 @@ class Decryption(Stream):
         return b"" if ended else None
 
     def _read_into(self, memory: memoryview, patient: bool) -> Optional[int]:
-        """Decrypt straight into the memory. How much of it is filled is on record, should an exception come between."""
+        """Decrypt straight into the memory, as long as there is room and more has come. How much of it is filled is on
+        record, should an exception come between.
+        """
         fetched, decrypted, filled = self._fetched, self._decrypted, self._filled
-        if not self.pending:
-            fetched.extend(map(self._fetches[patient], self._most))
-        if fetched:
-            self._feed(filled, (memory,))
         count, size = sum(filled), len(memory)
-        while self._more and not decrypted and count < size:
+        patient = patient and not count  # what is there is told before anything is waited for
+        while count < size and not (decrypted or self._ended):
+            if not (self._more or fetched):
+                self._fetch(patient)
+                patient = False
+            if fetched and not self._feed():
+                break
             with self._lock:
                 self._fill(memory, count, min(size, count + AT_ONCE * RECORD))
             count = sum(filled)
-        ended, failure = self._ended, self._failure  # as in `_read`
+        ended, failure = self._ended, self._failure  # as in `_tell`
         if count:
             del filled[:]  # no call from here to the return
             return count
@@ -200,21 +216,61 @@ class Decryption(Stream):
         pieces = map(memory.__getitem__, map(slice, begins, repeat(end)))
         self._decrypt(filled, records, repeat(RECORD, records), pieces)
 
-    def _feed(self, store: List[Any], *into: Iterable[memoryview]) -> None:
-        """Feed the object with what was fetched, and store what is in its first record."""
+    def _fetch(self, patient: bool) -> None:
+        """Fetch cipher text; `None` if there is none now."""
+        if self._memory is None:
+            self._fetched.extend(map(self._fetches[patient], self._most))
+        else:
+            self._fetch_into(self._memory, patient)
+
+    def _fetch_into(self, memory: memoryview, patient: bool) -> None:
+        """Fetch cipher text into our own memory, all of which has been fed. In the same C call the piece of it that was
+        filled is stored.
+        """
+        direct = self._direct
+        assert direct is not None
+        flags = 0 if patient else direct.recv_flags
+        try:
+            counts = map(direct.recv_into, (memory,), (0,), (flags,))
+            self._fetched.extend(map(memory.__getitem__, map(slice, counts)))
+        except BlockingIOError:
+            self._fetched.append(None)
+        except OSError as error:
+            if not is_of_socket(error):
+                raise
+            raise connection_lost(error) from error
+
+    def _feed(self) -> bool:
+        """Feed the object with what was fetched; False if that was nothing, or the end."""
         fetched = self._fetched
         size = len(fetched[0] or b"")
         if not size:
             self._ended = self._ended or fetched[0] is not None
             del fetched[0]
-            return
-        self._most = MUCH if size >= LITTLE else FEW
+            return False
         with self._lock:
             self._more = True
-            # Out of the list and into the object in one C call: no exception from outside can fall between. As many
-            # bytes as were fed are more than there can be in the record that they hold.
-            fed = map(self._incoming.write, map(fetched.pop, FIRST))
-            self._decrypt(store, 1, fed if size <= RECORD else map(min, fed, (RECORD,)), *into)
+            # Out of the list and into the object in one C call: no exception from outside can fall between.
+            sum(map(self._incoming.write, map(fetched.pop, FIRST)))
+        self._expect(size)
+        return True
+
+    def _expect(self, size: int) -> None:
+        """So many bytes were fetched and have been fed: as much is expected of the next time."""
+        memory = self._memory
+        if size < LITTLE:
+            self._most = FEW
+            if memory is not None:
+                self._memory = None
+                if len(_spare) < _MOST_SPARE:
+                    _spare.append(memory)
+        elif self._direct is None:
+            self._most = MUCH
+        elif memory is None:
+            try:
+                self._memory = _spare.pop()
+            except IndexError:
+                self._memory = memoryview(bytearray(CIPHER_TEXT))
 
     def _decrypt(self, store: List[Any], records: int, sizes: Iterable[int], *into: Iterable[memoryview]) -> bool:
         """Under the lock: store what is in so many records, of each the size given at most; False if they ended."""
