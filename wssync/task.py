@@ -155,12 +155,13 @@ class WebSocketTask(SessionTask):
             _check_timeout(timeout, None)
             _refuse_fresh(connection, "receive")
             return connection.receive_within(timeout) if timeout else connection.receive_now()
-        express, reader = connection.inbox.express, connection.reader
+        express = connection.inbox.express
         if express:
             try:
                 return express.popleft()
             except IndexError:
                 pass  # another caller was quicker
+        reader = connection.reader
         got = None if express is None or reader is None else reader.borrow(None)
         if got is None or isinstance(got, Waiter):
             _refuse_fresh(connection, "receive")

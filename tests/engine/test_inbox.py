@@ -9,7 +9,7 @@ from typing import Any, Deque, Iterable, List, Optional, Tuple
 from unittest import mock
 
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
-from wssync.engine.inbox import Inbox
+from wssync.engine.inbox import _EMPTY, Inbox
 from wssync.errors import Cancelled, ConnectionClosed
 from wssync.executors import QueueExecutor
 from wssync.protocol.messages import Event
@@ -76,6 +76,22 @@ class ExpressTests(InboxTestCase):
         self.assertEqual(self.inbox.express.popleft(), "one")
         self.assertEqual(self.inbox.take(), "two")
         self.assertOpen()
+
+    def test_a_batch_that_nobody_waits_for(self) -> None:
+        """It leads to where they will be before they are there: nobody finds it empty, and reads what comes behind."""
+        publish, open_before = self.inbox.publish, []
+
+        def watch(events: List[Event], count: int) -> None:
+            open_before.append(self.inbox.express is self.inbox._ready is not _EMPTY)
+            publish(events, count)
+
+        messages: List[Message] = ["one", b"two"]
+        with mock.patch.object(self.inbox, "publish", watch):
+            self.inbox.publish_alone(messages)
+        self.assertEqual(open_before, [True])
+        self.assertEqual(messages, [])
+        self.assertOpen()
+        self.assertEqual([self.inbox.take(), self.inbox.take()], ["one", b"two"])
 
     def test_an_earlier_receive_closes_it(self) -> None:
         """Until it is answered or withdrawn; also one that its caller has read for."""

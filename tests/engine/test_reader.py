@@ -8,6 +8,7 @@ from typing import Any, Callable, List, Optional, Tuple
 from unittest import mock
 
 from wssync.engine.completions import Message, Waiter
+from wssync.engine.inbox import Inbox
 from wssync.engine.reader import GRACE, Reader
 from wssync.engine.receiver import LITTLE, READ
 from wssync.engine.state import Phase
@@ -141,6 +142,24 @@ class MessageTests(BorrowTestCase):
         rig.wait_for_borrower()
         self.assertEqual([rig.receive_blocking(), rig.receive_blocking()], [b"b", LONG])
         self.assertFalse(rig.borrowed.acquire(False))
+
+    @in_each_form
+    def test_an_interrupt_within_a_batch(self, form: str) -> None:
+        """Ctrl-C before the others are published, and after: the first, which was on its way, is the first again."""
+        for is_published in (False, True):
+            rig = SocketRig(self, form)
+            rig.say(frame(TEXT, b""), frame(BINARY, b"b"), frame(TEXT, b"c"))
+            inbox = rig.connection.inbox
+
+            def strike(messages: List[Message], inbox: Inbox = inbox, is_published: bool = is_published) -> None:
+                if is_published:
+                    Inbox.publish_alone(inbox, messages)
+                raise KeyboardInterrupt
+
+            with mock.patch.object(inbox, "publish_alone", strike), self.assertRaises(KeyboardInterrupt):
+                rig.receive_blocking()
+            self.assertEqual([rig.receive_blocking() for _ in range(3)], ["", b"b", "c"])
+            rig.free()
 
     @in_each_form
     def test_in_pieces(self, form: str) -> None:

@@ -12,7 +12,7 @@ whether the role is lent. So one of the two always sees the other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING, List, Optional, Union, cast
 
 from ..errors import ConnectionClosed
 from ..protocol.messages import Decoded
@@ -44,7 +44,7 @@ class Reader(Receiver):
         self._receive_messages = None if direct is None or self._patient is None else receive_messages
         self._lock = self.role.lock
         self._unsettled = False
-        self._slot: Optional[Waiter[Message]] = None
+        self._slot: Union[Message, Waiter[Message], None] = None
         self.lent = False
         self.asleep = False
         self._turn = self._seen_turn = 0
@@ -133,7 +133,7 @@ class Reader(Receiver):
             raise RuntimeError("receive() in a signal handler that interrupted a receive() of this task")
         taken = False
         got: Union[Message, Waiter[Message], None] = None
-        slot: Optional[Waiter[Message]] = None
+        slot: Union[Message, Waiter[Message], None] = None
         try:
             try:
                 if lock.acquire(False):
@@ -287,7 +287,9 @@ class Reader(Receiver):
                 break
             with self._connection.mutex:
                 self._unsettled = not decoded.is_plain or self._inbox.express is None or self._unsettled
-                if got is None:
+                if got is None and decoded.is_plain and self._is_alone and not self._connection.closing_asked:
+                    got = self._publish_behind_first(decoded)
+                elif got is None:
                     got = self._publish_for_caller(decoded)
                 else:
                     self._publish(decoded)
@@ -303,6 +305,15 @@ class Reader(Receiver):
         self.interrupted, self._is_fresh = True, False
         return slot
 
+    def _publish_behind_first(self, decoded: Decoded) -> Message:
+        """Publish a batch of messages while nobody else waits: all but the first, which is the borrower's. Mutex."""
+        inbox, messages = self._inbox, cast("List[Message]", decoded.events)
+        self._slot = first = messages[0]
+        del messages[0]  # no call from the line before to here
+        inbox.publish_alone(messages)
+        self._settle()
+        return first
+
     def _publish_for_caller(self, decoded: Decoded) -> Union[Message, Waiter[Message], None]:
         """Publish, the first message to the borrower, which stands before all that came after it. Mutex."""
         slot: Waiter[Message] = Waiter()
@@ -316,13 +327,17 @@ class Reader(Receiver):
         self._inbox.withdraw(slot)
         return None
 
-    def _hand_back(self, slot: Optional[Waiter[Message]], got: Union[Message, Waiter[Message], None]) -> None:
+    def _hand_back(
+        self, slot: Union[Message, Waiter[Message], None], got: Union[Message, Waiter[Message], None]
+    ) -> None:
         """An interrupt came: what the borrower would have got is for the next receive."""
         if self.role.is_mine:  # it struck on the way to the release, where 3.9 looks for interrupts too
-            slot, self._slot = self._slot or slot, None
+            slot, self._slot = slot if self._slot is None else self._slot, None
             self.lent = False
             self._lock.release()
-        if slot is not None and not self._connection.withdraw_receive(slot):
+        if not isinstance(slot, Waiter):
+            got = got if slot is None else slot
+        elif not self._connection.withdraw_receive(slot):
             got = slot.value
         if isinstance(got, (str, bytes)):
             self._connection.put_back(got)

@@ -228,10 +228,11 @@ def cut_messages(data: bytes, position: int, limit: Optional[int], messages: Lis
     before = len(messages)
     extra = 0
     last = end - 2
+    short = min(limit, 125)
     try:
         while position <= last:
             start = position + 2
-            if (length := data[position + 1]) > 125:
+            if (length := data[position + 1]) > short:
                 if length == 126:
                     length = data[start] << 8 | data[start + 1]
                     start += 2
@@ -240,9 +241,9 @@ def cut_messages(data: bytes, position: int, limit: Optional[int], messages: Lis
                     length = _length_in_64_bits(data, start, length)
                     start += 8
                     extra += 8
-                if length < 126:
+                if length < 126 or length > limit:
                     break
-            if length > limit or (stop := start + length) > end:
+            if (stop := start + length) > end:
                 break
             if (first := data[position]) == 0x82:
                 append(data[start:stop])

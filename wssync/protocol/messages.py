@@ -418,10 +418,15 @@ def _failed(error: ConnectionClosed, events: List[Event], size: int, in_message:
 
 def _may_wait(data: bytes, position: int, limit: Optional[int]) -> bool:
     """Whether a short binary message begins there, about which nothing can be said before it is whole."""
-    header = read_header(data, position) if data[position] == 0x82 else None
-    if header is None or header.key is not None or not header.is_shortest:
+    end = len(data)
+    if end < position + 2 or data[position] != 0x82:
         return False
-    return header.length <= (_SHORT if limit is None else min(_SHORT, limit))
+    length, least = data[position + 1], 0
+    if length == 126 and end >= position + 4:
+        length, least = data[position + 2] << 8 | data[position + 3], 126
+    elif length > 125:  # it is not all there, or longer, or masked
+        return False
+    return least <= length <= (_SHORT if limit is None else min(_SHORT, limit))
 
 
 _OPCODES = frozenset(Opcode)
