@@ -45,6 +45,8 @@ Data = Union[str, bytes, bytearray, memoryview]
 QUIET_CODES = (CloseCode.NORMAL_CLOSURE, CloseCode.GOING_AWAY, CloseCode.NO_STATUS_RECEIVED)
 """How a conversation ends when nothing went wrong: iterating over the messages just stops."""
 
+_WHOLE_TEXT, _WHOLE_BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY  # first bytes of a frame that is a message
+
 HASTE = 1.0
 """Seconds for a goodbye when the program is being stopped."""
 
@@ -80,18 +82,18 @@ class WebSocketTask(SessionTask):
 
         `TypeError` for another type, `ValueError` for a `str` with lone surrogates: nothing is sent then.
         """
-        opcode, payload = _encode(message)
+        first, payload = (_WHOLE_BINARY, message) if type(message) is bytes else _encode(message)
         if timeout is not None or completion_handler is not None:
             _check_timeout(timeout, completion_handler)
         connection = self._connection
         if completion_handler is not None:
             handler = completion_handler
-            connection.send(opcode, payload, Handler(lambda completion: handler(completion.error)))
+            connection.send(Opcode(first & 0x0F), payload, Handler(lambda completion: handler(completion.error)))
             return
-        sent = connection.send_at_once(0x80 | opcode, payload)
+        sent = connection.send_at_once(first, payload)
         if sent is not True:
             _refuse_fresh(connection, "send")
-            connection.wait_until_sent(sent or connection.send(opcode, payload, Waiter()), timeout)
+            connection.wait_until_sent(sent or connection.send(Opcode(first & 0x0F), payload, Waiter()), timeout)
 
     def send_ping(
         self,
@@ -377,19 +379,17 @@ def _refuse_fresh(connection: Connection, call: str) -> None:
         raise RuntimeError(f"{call}() would wait for ever: the task was never resumed")
 
 
-def _encode(message: Data) -> Tuple[Opcode, bytes]:
-    """The opcode and the bytes of a message; a buffer is copied, for its owner may change it."""
-    if isinstance(message, bytes):
-        return Opcode.BINARY, message
+def _encode(message: Data) -> Tuple[int, bytes]:
+    """The first byte of a message's frame and its payload; a buffer is copied, for its owner may change it."""
     if isinstance(message, str):
-        return Opcode.TEXT, message.encode()
-    if isinstance(message, (bytearray, memoryview)):
-        return Opcode.BINARY, bytes(message)
+        return _WHOLE_TEXT, message.encode()
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return _WHOLE_BINARY, bytes(message)
     try:
         view = memoryview(message)
     except TypeError:
         raise TypeError(f"a message is str, bytes or another buffer, not {type(message).__name__}") from None
-    return Opcode.BINARY, bytes(view)
+    return _WHOLE_BINARY, bytes(view)
 
 
 def _control_payload(payload: Data) -> bytes:

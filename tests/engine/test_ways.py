@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import unittest
+import zlib
 from typing import Any, Dict, List, Optional, Tuple, Type
 from unittest import mock
 
@@ -12,7 +13,7 @@ from tests.clock import StillClock
 from tests.interrupts import Interrupt, interrupted_at
 from tests.support import cases, with_cases
 from wssync.engine.accelerated import send_frame
-from wssync.engine.ways import Compiled, Direct, Rest, Sealed, Staged, Way, choose
+from wssync.engine.ways import Compiled, Compressing, Direct, Rest, Sealed, Staged, Way, choose
 from wssync.errors import ConnectionClosed
 from wssync.protocol.deflate import Compressor, DeflateOptions, DeflateParameters
 from wssync.protocol.encoder import Encoder
@@ -76,7 +77,11 @@ class WayTestCase(unittest.TestCase):
         self.peer.setblocking(False)
         self.stream = SealingStream(left, self.waker)
         self.addCleanup(self.stream.close)
-        self.encoder = Encoder(Role.CLIENT, compressor)
+        self.encoder = Encoder(Role.CLIENT)
+        way = self.open_uncompressed(kind)
+        return way if compressor is None else Compressing(compressor, way)
+
+    def open_uncompressed(self, kind: str) -> Way:
         if kind == "staged":
             return Staged(self.encoder, self.stream)
         if kind == "sealed":
@@ -252,12 +257,9 @@ class InterruptTests(WayTestCase):
 
 
 class StagedTests(WayTestCase):
-    def memory(self, compressor: Optional[Compressor] = None) -> Staged:
+    def memory(self) -> Staged:
         self.memory_stream = MemoryStream(StillClock())
-        return Staged(Encoder(Role.CLIENT, compressor), self.memory_stream)
-
-    def compressor(self) -> Compressor:
-        return Compressor(DeflateParameters(False, False, 15, 15), Role.CLIENT, DeflateOptions())
+        return Staged(Encoder(Role.CLIENT), self.memory_stream)
 
     def test_what_tls_holds_has_not_left(self) -> None:
         """Rule 109: the kernel has to have it; that it was taken is known."""
@@ -290,32 +292,9 @@ class StagedTests(WayTestCase):
     def test_an_interrupt_before_anything_is_none(self) -> None:
         """Without compression a frame that was not made, or not offered, has not begun to leave."""
         way = self.memory()
-        with mock.patch.object(Encoder, "whole", side_effect=Interrupt), self.assertRaises(Interrupt):
+        with mock.patch.object(Encoder, "key", side_effect=Interrupt), self.assertRaises(Interrupt):
             way.send(BINARY, b"message")
         self.assertIsNone(way.rest())
-
-    def test_an_interrupted_compressor_breaks_the_connection(self) -> None:
-        """The peer's inflater must see what the compressor has seen; what that was is not known."""
-        way = self.open("staged", self.compressor())
-        with mock.patch.object(Compressor, "compress", side_effect=Interrupt), self.assertRaises(Interrupt):
-            way.send(BINARY, b"message" * 100)
-        with self.assertRaisesRegex(ConnectionClosed, "interrupted"):
-            way.rest()
-        way.forget()
-        self.assertIsNone(way.rest())
-
-    def test_a_compressed_message_goes_out_once_it_was_compressed(self) -> None:
-        """An interrupt behind the compressor leaves the frame to be sent; before and after a send nothing is in it."""
-        way = self.open("staged", self.compressor())
-        self.assertIsNone(way.rest())
-        self.assertTrue(way.send(BINARY, b"message" * 100))
-        self.assertIsNone(way.rest())
-        self.came()
-        with mock.patch.object(self.stream, "send", side_effect=Interrupt), self.assertRaises(Interrupt):
-            way.send(BINARY, b"message" * 100)
-        rest = way.rest()
-        assert rest is not None
-        self.assertEqual((rest[0], rest[1][0], self.came()), (0, 0xC2, b""))
 
 
 class SealedTests(WayTestCase):
@@ -364,21 +343,101 @@ class CompiledTests(WayTestCase):
         self.assertIs(caught.exception.__cause__, error)
 
 
+def make_compressor() -> Compressor:
+    return Compressor(DeflateParameters(False, False, 15, 15), Role.CLIENT, DeflateOptions())
+
+
+@with_cases
+class CompressingTests(WayTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.inflater = zlib.decompressobj(-15)
+
+    def inflate(self, frame: bytes) -> bytes:
+        """The message in the one frame, which is a compressed one: the next that this inflater sees."""
+        [(opcode, payload)], left = frames_in(frame)
+        self.assertEqual((frame[0], opcode, left), (0xC2, Opcode.BINARY, b""))
+        return self.inflater.decompress(payload + b"\0\0\xff\xff")
+
+    @cases(KINDS)
+    def test_messages_follow_each_other(self, kind: Type[Any]) -> None:
+        """Rules 197 and 198: each is in one frame with RSV1, and needs those before; what is short is as it was."""
+        way = self.open(kind.__name__.lower(), make_compressor())
+        self.assertIsNone(way.rest())
+        sizes = []
+        for _ in range(3):
+            sizes.append(way.send(BINARY, BIG[:1000]))
+            self.assertIsNone(way.rest())
+            sent = self.came()
+            self.assertEqual((self.inflate(sent), len(sent)), (BIG[:1000], sizes[-1]))
+        self.assertLess(max(sizes[1:]), 50)
+        way.send(BINARY, b"short")
+        self.assertEqual(self.frames(), [(Opcode.BINARY, b"short")])
+
+    @cases(KINDS)
+    def test_interrupted_after_any_call(self, kind: Type[Any]) -> None:
+        """Compressor and inflater stay in step, or the connection counts as broken."""
+        number = kept = 0
+        hit = True
+        while hit:
+            way = self.open(kind.__name__.lower(), make_compressor())
+            self.inflater = zlib.decompressobj(-15)
+            hit = interrupted_at(number, lambda way=way: way.send(BINARY, BIG[:1000]))  # type: ignore[misc]
+            number += 1
+            try:
+                rest = way.rest()
+            except ConnectionClosed:
+                self.assertTrue(hit)
+                way.forget()
+                self.assertIsNone(way.rest())
+                continue
+            sent = self.came()
+            if rest is not None:
+                accepted, frame = self.left(rest)
+                self.assertEqual(sent, frame[:accepted], f"after call {number}")
+                sent = frame
+            self.assertEqual(self.inflate(sent), BIG[:1000])
+            way.forget()
+            self.assertTrue(way.send(BINARY, BIG[:1000]))
+            self.assertEqual(self.inflate(self.came()), BIG[:1000])
+            kept += 1
+        self.assertGreater(number - kept, 1)
+
+    def test_an_interrupted_compressor_breaks_the_connection(self) -> None:
+        """The peer's inflater must see what the compressor has seen; what that was is not known."""
+        with mock.patch.object(Compressor, "compress", side_effect=Interrupt):
+            way = self.open("staged", make_compressor())
+            with self.assertRaises(Interrupt):
+                way.send(BINARY, b"message" * 100)
+        with self.assertRaisesRegex(ConnectionClosed, "interrupted"):
+            way.rest()
+        way.forget()
+        self.assertIsNone(way.rest())
+
+    def test_a_compressed_message_goes_out_once_it_was_compressed(self) -> None:
+        """An interrupt behind the compressor leaves the frame to be sent."""
+        way = self.open("staged", make_compressor())
+        with mock.patch.object(self.stream, "send", side_effect=Interrupt), self.assertRaises(Interrupt):
+            way.send(BINARY, b"message" * 100)
+        rest = way.rest()
+        assert rest is not None
+        self.assertEqual((rest[0], rest[1][0], self.came()), (0, 0xC2, b""))
+
+
 class ChoiceTests(WayTestCase):
     def test_the_quickest_that_there_is(self) -> None:
         """The socket itself where nothing stands before it, in one call where there is an accelerator."""
         self.open("staged")
         plain, send = Encoder(Role.CLIENT), mock.Mock()
-        compressing = Encoder(
-            Role.CLIENT, Compressor(DeflateParameters(False, False, 15, 15), Role.CLIENT, DeflateOptions())
-        )
+        compressing = Encoder(Role.CLIENT, make_compressor())
         self.assertIsInstance(choose(plain, self.stream, send), Compiled)
         self.assertIsInstance(choose(plain, self.stream, None), Direct)
-        self.assertIsInstance(choose(compressing, self.stream, send), Staged)
+        way = choose(compressing, self.stream, send)
+        assert isinstance(way, Compressing)
+        self.assertIsInstance(way._way, Compiled)
         self.assertIs(type(choose(plain, MemoryStream(StillClock()), send)), Staged)
         with mock.patch.object(SealingStream, "direct", None):
             self.assertIsInstance(choose(plain, self.stream, send), Sealed)
-            self.assertIs(type(choose(compressing, self.stream, send)), Staged)
         self.assertIs(type(choose(plain, self.stream)), Direct if send_frame is None else Compiled)
 
 

@@ -13,7 +13,7 @@ from unittest import mock
 from tests.interrupts import interrupted_at
 from tests.transport.support import client_context, server_context
 from tests.transport.test_tls_stream import MemoryPeer, MemoryTestCase
-from wssync.engine.ways import Sealed, Staged, choose
+from wssync.engine.ways import Compressing, Sealed, Staged, choose
 from wssync.errors import ConnectionClosed
 from wssync.protocol.deflate import Compressor, DeflateOptions, DeflateParameters
 from wssync.protocol.encoder import Encoder
@@ -65,11 +65,13 @@ class SealedTests(MemoryTestCase):
         return frames
 
     def test_it_is_chosen_for_tls_on_a_socket_alone(self) -> None:
-        """With compression, and behind another TLS, a message is staged."""
+        """Also behind a compressor; behind another TLS a message is staged."""
         within = TLSStream(MemoryPeer(server_context()), client_context(), "localhost")
         self.assertIs(type(choose(self.encoder, within)), Staged)
         compressor = Compressor(DeflateParameters(), Role.CLIENT, DeflateOptions())
-        self.assertIs(type(choose(Encoder(Role.CLIENT, compressor), self.stream)), Staged)
+        way = choose(Encoder(Role.CLIENT, compressor), self.stream)
+        assert isinstance(way, Compressing)
+        self.assertIs(type(way._way), Sealed)
 
     def test_a_message_leaves_as_one_frame(self) -> None:
         """Rules 108, 112 and 114: of every size, more than a record too; nothing is left of it."""

@@ -2,10 +2,12 @@
 
 | way        | what it does                                  | where it goes                                         |
 | ---------- | --------------------------------------------- | ----------------------------------------------------- |
-| `Staged`   | encodes, and sends through the stream         | everywhere: compression, recorded conversations       |
-| `Sealed`   | encodes, encrypts, and makes the system call  | uncompressed in TLS on a plain socket                 |
-| `Direct`   | encodes, and makes the system call itself     | uncompressed on a plain socket                        |
+| `Staged`   | encodes, and sends through the stream         | everywhere: recorded conversations, TLS in TLS        |
+| `Sealed`   | encodes, encrypts, and makes the system call  | TLS on a plain socket                                 |
+| `Direct`   | encodes, and makes the system call itself     | a plain socket                                        |
 | `Compiled` | does both in one call of the accelerator      | the same, where there is one                          |
+
+`Compressing` stands before any of them.
 
 An interrupt (Ctrl-C, in a thread that sends) may come after any call. So what the kernel took is on record before
 Python can raise anything, and stays there until nothing more can be lost.
@@ -22,10 +24,14 @@ from ..transport.stream import Stream
 from .accelerated import send_frame
 
 if TYPE_CHECKING:
+    from ..protocol.deflate import Compressor
     from ..transport import stream as streams
     from .accelerated import SendFrame
 
 __all__ = ["Rest", "Way", "choose"]
+
+RSV1 = 0x40
+"""The bit of a frame's first byte that marks a compressed message (RFC 7692 section 6)."""
 
 Rest = Tuple[int, bytes]
 """How many bytes of a frame the kernel took, and the frame."""
@@ -75,12 +81,10 @@ class Staged(_Recording):
     def __init__(self, encoder: Encoder, stream: Stream) -> None:
         super().__init__(encoder)
         self._stream = stream
-        self._is_sending = False
 
     def send(self, first: int, payload: bytes) -> int:
         """See `Way.send`."""
-        self._is_sending = True
-        frame = self._encoder.whole(first, payload)
+        frame = encode_frame(first, payload, self._encoder.key())
         self._record.append(frame)
         return self._send_staged(frame)
 
@@ -90,23 +94,15 @@ class Staged(_Recording):
         if record[1] != size or not stream.flush():
             return 0
         record.clear()
-        self._is_sending = False
         return size
 
     def rest(self) -> Optional[Rest]:
         """See `Way.rest`. Asked the same again, a stream that remembers tells what it took."""
-        if self._is_sending and not self._record and self._encoder.compresses:
-            raise ConnectionClosed("sending was interrupted")  # within the compressor, which the peer's must follow
         if len(self._record) == 1:
             if not (self._stream.remembers or self._stream.is_exact):
                 raise ConnectionClosed("sending was interrupted")
             return 0, self._record[0]
         return super().rest()
-
-    def forget(self) -> None:
-        """See `Way.forget`."""
-        super().forget()
-        self._is_sending = False
 
 
 class Sealed(Staged):
@@ -218,11 +214,47 @@ class Compiled:
         self._rest.clear()
 
 
+class Compressing:
+    """Through the compressor, as far as that wants to compress, and another way."""
+
+    def __init__(self, compressor: Compressor, way: Way) -> None:
+        self._compress = compressor.compress
+        self._send = way.send
+        self._way = way
+        self._is_ahead = False
+        """Whether the compressor may have seen what has not begun to leave."""
+
+    def send(self, first: int, payload: bytes) -> int:
+        """See `Way.send`."""
+        self._is_ahead = True
+        compressed = self._compress(payload)
+        if compressed is not None:
+            first, payload = first | RSV1, compressed
+        sent = self._send(first, payload)
+        self._is_ahead = False
+        return sent
+
+    def rest(self) -> Optional[Rest]:
+        """See `Way.rest`."""
+        rest = self._way.rest()
+        if rest is None and self._is_ahead:
+            raise ConnectionClosed("sending was interrupted")  # the peer's inflater must see what the compressor saw
+        return rest
+
+    def forget(self) -> None:
+        """See `Way.forget`."""
+        self._way.forget()
+        self._is_ahead = False
+
+
 def choose(encoder: Encoder, stream: Stream, send: Optional[SendFrame] = send_frame) -> Way:
     """The quickest way there is for this connection."""
+    way = _choose_uncompressed(encoder, stream, send)
+    return way if encoder.compressor is None else Compressing(encoder.compressor, way)
+
+
+def _choose_uncompressed(encoder: Encoder, stream: Stream, send: Optional[SendFrame]) -> Way:
     direct = stream.direct
-    if encoder.compresses:
-        return Staged(encoder, stream)
     if direct is None:
         sealing = stream.sealing
         return Staged(encoder, stream) if sealing is None else Sealed(encoder, stream, sealing)

@@ -60,7 +60,7 @@ class Encoder:
         self, role: Role, compressor: Optional[Compressor] = None, *, random: Callable[[int], bytes] = os.urandom
     ) -> None:
         self._masks = role is Role.CLIENT
-        self._compressor = compressor
+        self.compressor = compressor
         self._random = random
         self._stock = 1
         self.keys: List[bytes] = []
@@ -74,7 +74,7 @@ class Encoder:
         Nothing is done before the first piece is asked for; from then on all of them must be sent, in order and with
         nothing between them. `opcode` is `TEXT` (with valid UTF-8) or `BINARY`.
         """
-        compressed = None if self._compressor is None else self._compressor.compress(payload)
+        compressed = None if self.compressor is None else self.compressor.compress(payload)
         body = payload if compressed is None else compressed
         key = self.key()
         if len(body) <= WHOLE:
@@ -91,26 +91,14 @@ class Encoder:
             memory = bytearray(MAX_HEADER + PIECE)
         begin = len(header)
         memory[:begin] = header
+        view = memoryview(body)  # whose slices are no copies
         for start in range(0, len(body), PIECE):
-            piece = body[start : start + PIECE]
+            piece = view[start : start + PIECE]
             mask_into(memory, begin, piece, key)
             yield memoryview(memory)[: begin + len(piece)]
             begin = 0
         if len(_spare) < _MOST_SPARE:
             _spare.append(memory)
-
-    @property
-    def compresses(self) -> bool:
-        """Whether messages may be compressed, so that those before are needed to read those behind."""
-        return self._compressor is not None
-
-    def whole(self, first: int, payload: bytes) -> bytes:
-        """Give the frame of one message of at most `WHOLE` bytes in one piece, `first` its first byte; see `pieces`."""
-        if self._compressor is not None:
-            compressed = self._compressor.compress(payload)
-            if compressed is not None:
-                first, payload = first | 0x40, compressed
-        return encode_frame(first, payload, self.key())
 
     def control(self, opcode: Opcode, payload: bytes = b"") -> bytes:
         """Make a Close, Ping or Pong frame. Never compressed (RFC 7692 section 6.1).

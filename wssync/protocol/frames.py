@@ -43,6 +43,9 @@ MAX_CONTROL_PAYLOAD = 125
 
 _STRIDED_FROM = 1024  # bytes; the two forms of masking cost the same here, 2.7 microseconds
 _number = int.from_bytes
+_ONES = [(1 << 8 * size) - 1 for size in range(126)]  # [size]: so many bytes of 255, as a number
+_REPEATED = [((1 << 32 * (size + 3 >> 2)) - 1) // 0xFFFFFFFF for size in range(126)]
+"""[size]: what a key, as a number, is multiplied by so that it covers as many bytes, and up to three more."""
 _MAX_LENGTH = 1 << 63  # the top bit of a 64-bit length must be clear (section 5.2)
 
 
@@ -134,6 +137,13 @@ def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:
     if type(payload) is not bytes:
         payload = _bytes_of(payload)
     size = len(payload)
+    if key is not None and (type(key) is not bytes or len(key) != 4):
+        _check_key(key)
+    if key is not None and size < 126:
+        # Nearly every frame is one of these. All of it is one number, which costs half of what joining its parts does.
+        number = _number(key, "little")
+        masked_payload = _number(payload, "little") ^ number * _REPEATED[size] & _ONES[size]
+        return (first | (0x80 | size) << 8 | number << 16 | masked_payload << 48).to_bytes(size + 6, "little")
     masked = 0 if key is None else 0x80
     if size < 126:
         header = (first << 8 | masked | size).to_bytes(2, "big")
@@ -143,8 +153,6 @@ def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:
         header = (first << 72 | (masked | 127) << 64 | size).to_bytes(10, "big")
     if key is None:
         return header + payload
-    if type(key) is not bytes or len(key) != 4:
-        _check_key(key)
     if size > _STRIDED_FROM:
         return header + key + _mask_strided(payload, key)  # bytes, as the header is
     # As in `mask`, whose call would be a fifth of the cost of a short frame.
