@@ -576,8 +576,8 @@ PyDoc_STRVAR(
     send_frame_doc,
     "send_frame(descriptor, flags, first, payload, key, rest, /)\n--\n\n"
     "Send the masked frame that encode_frame(first, payload, key) makes, by one system call that does not wait.\n\n"
-    "If the kernel does not take all of it, the pair of how many bytes it took and the frame is appended to `rest`.\n"
-    "Raises OSError when the connection is broken.");
+    "Returns how many bytes that were; 0 if the kernel did not take all of them: then the pair of how many it took and\n"
+    "the frame is appended to `rest`. Raises OSError when the connection is broken.");
 
 static PyObject *
 send_frame(PyObject *module, PyObject *const *args, Py_ssize_t count)
@@ -626,10 +626,11 @@ send_frame(PyObject *module, PyObject *const *args, Py_ssize_t count)
     if (UNLIKELY(accepted < 0)) {
         PyErr_SetFromErrno(PyExc_OSError);
     }
-    else if (accepted == header_size + payload.size ||
-             append_rest(args[5], accepted, frame, header_size + payload.size) == 0) {
-        Py_INCREF(Py_None);
-        result = Py_None;
+    else if (accepted == header_size + payload.size) {
+        result = PyLong_FromSsize_t(accepted);
+    }
+    else if (append_rest(args[5], accepted, frame, header_size + payload.size) == 0) {
+        result = PyLong_FromLong(0);
     }
     if (frame != on_stack) {
         PyMem_RawFree(frame);

@@ -130,7 +130,8 @@ class SendFrameTests(CompiledCase):
     def send(self, first: Any, payload: Any, key: Any = KEY, flags: int = WITHOUT_WAITING) -> Rest:
         assert send_frame is not None
         rest: Rest = []
-        self.assertIsNone(send_frame(self.here.fileno(), flags, first, payload, key, rest))
+        sent = send_frame(self.here.fileno(), flags, first, payload, key, rest)
+        self.assertEqual(sent, 0 if rest else len(encode_frame(first, payload, key)))
         return rest
 
     def receive(self, size: int) -> bytes:
@@ -184,7 +185,7 @@ class SendFrameTests(CompiledCase):
         self.here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
         payload = noise(random.Random(1), 100_000)
         rest: Rest = [(7, b"there already")]
-        send_frame(self.here.fileno(), WITHOUT_WAITING, 0x82, payload, KEY, rest)
+        self.assertEqual(send_frame(self.here.fileno(), WITHOUT_WAITING, 0x82, payload, KEY, rest), 0)
         (first, (accepted, sent)) = rest
         self.assertEqual(first, (7, b"there already"))
         self.assertTrue(sent == encode_frame(0x82, payload, KEY))

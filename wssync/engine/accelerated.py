@@ -12,7 +12,7 @@ from ..protocol.speed import ACCELERATED
 __all__ = ["ReceiveMessages", "SendFrame", "receive_messages", "send_frame"]
 
 ReceiveMessages = Callable[[int, int, Optional[int], List[Any], List[Any]], Tuple[int, int]]
-SendFrame = Callable[[int, int, int, bytes, bytes, List[Tuple[int, bytes]]], None]
+SendFrame = Callable[[int, int, int, bytes, bytes, List[Tuple[int, bytes]]], int]
 
 receive_messages: Optional[ReceiveMessages] = None
 send_frame: Optional[SendFrame] = None

@@ -197,13 +197,9 @@ class Compiled:
         keys = encoder.keys
         key = keys.pop() if keys else encoder.fresh_key()
         try:
-            self._send(self._descriptor, self._flags, first, payload, key, self._rest)
+            return self._send(self._descriptor, self._flags, first, payload, key, self._rest)
         except MemoryError as error:  # perhaps for the record of what the kernel took
             raise ConnectionClosed("memory ran out in the middle of a message") from error
-        if self._rest:
-            return 0
-        size = len(payload)
-        return size + (6 if size < 126 else 8 if size < 65_536 else 14)  # header and key (RFC 6455 section 5.2)
 
     def rest(self) -> Optional[Rest]:
         """See `Way.rest`."""
