@@ -22,6 +22,7 @@ TOP = "__init__"
 """The public names, `wssync/__init__.py`, in the tables below."""
 
 ORDER = (
+    "hints",
     "errors",
     "frozen",
     "protocol",
@@ -45,9 +46,9 @@ ORDER = (
 
 ASIDE: Dict[str, Tuple[Tuple[str, ...], Tuple[str, ...]]] = {
     "_speedups": ((), ("protocol", "engine")),
-    "logs": ((), ("strand", "engine")),
-    "strand": (("errors", "logs"), ("executors", "engine", "session_task", "task", "session", "testing")),
-    "executors": (("errors", "strand"), ("session", TOP, "compat", "testing", "cli", "__main__")),
+    "logs": (("hints",), ("strand", "engine")),
+    "strand": (("hints", "errors", "logs"), ("executors", "engine", "session_task", "task", "session", "testing")),
+    "executors": (("hints", "errors", "strand"), ("session", TOP, "compat", "testing", "cli", "__main__")),
 }
 """A part outside the order -> what it may import, and who may import it."""
 
@@ -72,6 +73,9 @@ IMPURE = frozenset(
     ]
 )
 """What `protocol/` must not import: with none of these it has no clock, no thread, no log and no network."""
+
+HINTS = "hints"
+MAY_IMPORT_TYPING = (HINTS, "testing", "cli", "compat")
 
 THREAD_MAKERS = frozenset(["Thread", "Timer", "start_new_thread"])
 MAY_MAKE_THREADS = ("engine", "transport.dial", "executors", "testing")
@@ -249,6 +253,17 @@ def purity(name: str, text: str) -> List[str]:
         f"{name}:{line}: the protocol is pure and may not import {target}"
         for line, target in imports_of(name, text)
         if target.split(".")[0] in IMPURE
+    ]
+
+
+def typing_imports(name: str, text: str) -> List[str]:
+    """The words of annotations come from `hints`, so that nothing which a connection needs loads `typing`."""
+    if any(name == place or name.startswith(place + ".") for place in MAY_IMPORT_TYPING):
+        return []
+    return [
+        f"{name}:{line}: takes {target} from typing and not from {HINTS}"
+        for line, target in imports_of(name, text)
+        if target.split(".")[0] == "typing"
     ]
 
 

@@ -149,6 +149,36 @@ class PurityTests(ArchitectureTestCase):
                 self.assertNoFindings(house.purity(module.name, module.text))
 
 
+class TypingTests(ArchitectureTestCase):
+    def test_imports_of_typing_are_found(self) -> None:
+        """In any form and at any place."""
+        for text in (
+            "from typing import Any",
+            "import typing",
+            "if TYPE_CHECKING:\n    from typing import Protocol",
+            "def late():\n    import typing",
+        ):
+            with self.subTest(text):
+                self.assertFinds(
+                    house.typing_imports("transport.dial", text), r"takes typing\S* from typing and not fr"
+                )
+
+    def test_elsewhere_they_are_none(self) -> None:
+        """The words come from one module, and what loads much else may load this too."""
+        self.assertNoFindings(
+            house.typing_imports("transport.dial", "from ..hints import Any\nimport typing_extensions")
+        )
+        for name in ("hints", "testing.case", "cli.console"):
+            self.assertNoFindings(house.typing_imports(name, "from typing import Any"))
+        self.assertTrue(house.typing_imports("hintsight", "from typing import Any"))
+
+    def test_the_tree(self) -> None:
+        """No module on the way to a connection imports typing."""
+        for module in SOURCE:
+            with self.subTest(module.name):
+                self.assertNoFindings(house.typing_imports(module.name, module.text))
+
+
 class ThreadTests(ArchitectureTestCase):
     def test_makers_of_threads_are_found(self) -> None:
         """Thread, Timer and start_new_thread, as attribute, import or under another name."""

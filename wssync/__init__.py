@@ -14,8 +14,6 @@ A `Session` makes tasks that share a `SessionConfiguration`, a delegate and an e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .configuration import SessionConfiguration
 from .cookies.exchange import CookieAcceptPolicy
 from .delegate import SessionDelegate, TaskDelegate, WebSocketDelegate
@@ -41,6 +39,7 @@ from .errors import (
     TooManyRedirects,
     WebSocketError,
 )
+from .hints import TYPE_CHECKING
 from .protocol.closing import CloseCode
 from .protocol.deflate import DeflateOptions
 from .protocol.headers import Headers

@@ -20,11 +20,10 @@ it is as if nobody had been asked; a future that is cancelled is the user's "no"
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from .hints import TYPE_CHECKING, Any, Callable, Optional, Tuple, Union
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from typing import Tuple
 
     from .auth import AuthChallengeDisposition, AuthenticationChallenge, Credential
     from .errors import WebSocketError

@@ -30,10 +30,9 @@ as `__cause__`; every error can be pickled.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, Type
+from .hints import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol, Tuple, Type
 
 if TYPE_CHECKING:
-    from typing import Protocol
 
     class ResponseLike(Protocol):
         """What an error needs to know of `wssync.Response`; the module below may not be imported from here."""

@@ -7,11 +7,9 @@ writes the source of each class's methods: that took a third of the time of `imp
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Dict, FrozenSet, NoReturn, Tuple
+from .hints import TYPE_CHECKING, Any, ClassVar, Dict, FrozenSet, NoReturn, Tuple, TypeVar
 
 if TYPE_CHECKING:
-    from typing import TypeVar
-
     from typing_extensions import dataclass_transform
 
     T = TypeVar("T", bound="Frozen")

@@ -11,7 +11,6 @@ import functools
 import itertools
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Type, Union
 
 from .configuration import SessionConfiguration
 from .delegate import method_of
@@ -22,6 +21,7 @@ from .engine.gate import Gate
 from .engine.goodbye import remember_fork
 from .engine.plan import Plan
 from .errors import SessionInvalidated, TimedOut
+from .hints import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence, Type, Union
 from .protocol.handshake import check_headers, check_protocols
 from .protocol.headers import HeadersLike
 from .protocol.http1 import Request

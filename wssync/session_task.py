@@ -9,7 +9,6 @@ from __future__ import annotations
 import enum
 import functools
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
 from .delegate import method_of
 from .engine.connection import Connection
@@ -19,12 +18,12 @@ from .engine.plan import Plan
 from .engine.state import Phase
 from .engine.tracing import make_tracer
 from .errors import WebSocketError
+from .hints import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol, Tuple
 from .protocol.http1 import Request, Response
 from .protocol.urls import mask_secrets
 
 if TYPE_CHECKING:
     import datetime
-    from typing import Protocol
 
     from .metrics import Progress
 

@@ -12,13 +12,12 @@ import time
 from collections import deque
 from itertools import chain, islice
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple, Union
 
+from .hints import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Protocol, Tuple, Union
 from .logs import log
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from typing import Protocol
 
     class Executor(Protocol):
         """Anything that can be given work: every `concurrent.futures.Executor`, or a class of one's own.

@@ -20,13 +20,13 @@ abrupt: what was not sent or not read is dropped.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Callable, Iterator, Optional, Tuple, Type, Union, overload
 
 from .engine.blocking import answer, wait_or_withdraw
 from .engine.completions import Handler, Message, Result, ThreadEnd, Waiter, wait_within
 from .engine.goodbye import remember_fork
 from .engine.state import Phase
 from .errors import ConnectionClosed, WebSocketError
+from .hints import TYPE_CHECKING, Callable, Iterator, Optional, Tuple, Type, Union, overload
 from .protocol.closing import CloseCode, encode_close
 from .protocol.frames import MAX_CONTROL_PAYLOAD, Opcode
 from .session_task import SessionTask

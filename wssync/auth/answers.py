@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import Dict, Iterable, List, Optional, Tuple
 
 from ..frozen import Frozen
+from ..hints import Dict, Iterable, List, Optional, Tuple
 from ..protocol.challenges import Challenge, decode_text, parse_challenges, quote, quote_octets, to_octets
 from ..protocol.digest import Algorithm, find_algorithm
 from ..protocol.headers import printable

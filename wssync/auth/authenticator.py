@@ -14,10 +14,9 @@ one for the proxy. It is used by one thread at a time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
-
 from ..errors import AuthenticationFailed
 from ..frozen import Frozen
+from ..hints import TYPE_CHECKING, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
 from .answers import Answer, DigestAnswer, DigestOffer, Offer, TokenOffer, offers_of
 from .challenge import AuthenticationChallenge
 from .credentials import Credential

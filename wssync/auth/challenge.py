@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from typing import Optional
 
 from ..errors import WebSocketError
 from ..frozen import Frozen
+from ..hints import Optional
 from ..protocol.http1 import Response
 from .credentials import Credential
 from .spaces import ProtectionSpace

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Optional
 
 from ..frozen import Frozen
+from ..hints import TYPE_CHECKING, Any, Optional
 from .spaces import ServerTrust
 
 if TYPE_CHECKING:

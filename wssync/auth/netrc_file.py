@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
-
 from ..errors import AuthenticationFailed
+from ..hints import Dict, Optional, Tuple
 from .credentials import Credential, CredentialPersistence
 
 __all__ = ["NetrcFile"]

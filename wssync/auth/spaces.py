@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from typing import Any, Dict, Optional, Tuple
 
 from ..errors import CertificateError
 from ..frozen import Frozen
+from ..hints import Any, Dict, Optional, Tuple
 
 __all__ = ["AuthenticationMethod", "Origin", "ProtectionSpace", "ServerTrust", "origin_of"]
 

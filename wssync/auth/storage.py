@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import Dict, Optional
 
+from ..hints import Dict, Optional
 from .credentials import Credential, CredentialPersistence
 from .spaces import ProtectionSpace
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple, Union
 
 from ..cookies.exchange import CookieAcceptPolicy, LateJar
 from ..frozen import Frozen, replace
+from ..hints import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple, Union
 from ..protocol.deflate import DeflateOptions
 from ..protocol.handshake import check_headers
 from ..protocol.headers import Headers

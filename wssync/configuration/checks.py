@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Dict
 
 from ..cookies.exchange import CookieAcceptPolicy
+from ..hints import Any, Callable, Dict
 from ..protocol.deflate import DeflateOptions
 from ..protocol.headers import Headers, is_token, printable
 from ..protocol.proxy import check_proxy

@@ -6,9 +6,8 @@ Nothing is made before somebody puts something in, or asks for it by name: most 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Optional
-
 from ..cookies.exchange import LateJar
+from ..hints import TYPE_CHECKING, Any, Callable, Optional
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional, Tuple
+
+from ..hints import TYPE_CHECKING, Any, Iterable, Iterator, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from http.cookiejar import Cookie, CookieJar

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Dict, Optional
+
+from ..hints import Dict, Optional
 
 __all__ = ["parse_cookie_date"]
 

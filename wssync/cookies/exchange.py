@@ -7,9 +7,10 @@ Nothing here loads `http.cookiejar`, which brings a third of the library along: 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Optional, Union
 
 from wssync.protocol.urls import WebSocketURL, parse_document_url
+
+from ..hints import TYPE_CHECKING, Optional, Union
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar

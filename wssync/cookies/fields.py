@@ -9,9 +9,10 @@ a name or a name of no-break spaces (`LWPCookieJar` writes names as they are). N
 from __future__ import annotations
 
 import re
-from typing import Callable, Dict, Optional
 
 from wssync.cookies.dates import parse_cookie_date
+
+from ..hints import Callable, Dict, Optional
 
 __all__ = ["SetCookie", "parse_set_cookie"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from ..hints import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
     from http.cookiejar import Cookie

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import time
 from http.cookiejar import Cookie, CookieJar
-from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
 from wssync.cookies.ages import AGE_ATTRIBUTE, as_stored, make_age, with_ages
 from wssync.cookies.fields import SetCookie, parse_set_cookie
@@ -24,6 +23,8 @@ from wssync.cookies.scope import (
     path_matches,
 )
 from wssync.cookies.sending import as_http_request
+
+from ..hints import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from wssync.protocol.urls import WebSocketURL

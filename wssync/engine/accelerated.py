@@ -5,8 +5,7 @@ They are `None` where there is no accelerator (see `protocol.speed`), and on Win
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional, Tuple
-
+from ..hints import Any, Callable, List, Optional, Tuple
 from ..protocol.speed import ACCELERATED
 
 __all__ = ["ReceiveMessages", "SendFrame", "receive_messages", "send_frame"]

@@ -5,10 +5,9 @@ The passwords themselves, and what they come to in a header field, are `auth`'s 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional, Tuple
-
 from ..auth import AuthChallengeDisposition, AuthenticationChallenge, Credential
 from ..errors import AuthenticationFailed, Cancelled
+from ..hints import TYPE_CHECKING, Any, Optional, Tuple
 from ..logs import log
 from .asking import NO_ANSWER, WITHDRAWN
 

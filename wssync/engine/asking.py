@@ -10,8 +10,7 @@ library does by itself is the safe thing. A future that is cancelled is the user
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Optional
-
+from ..hints import TYPE_CHECKING, Any, Callable, Optional
 from ..logs import log
 
 if TYPE_CHECKING:

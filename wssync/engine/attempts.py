@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Callable, Optional
 
+from ..hints import Callable, Optional
 from ..transport.clock import Clock, Deadline
 from ..transport.waiting import Attempt, Waker
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
+from ..hints import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 from ..transport.clock import real_now
 from .completions import Completion, Latch, Message, Waiter, wait_within
 from .express import Express

@@ -6,9 +6,8 @@ no lock held, writes what can be written at once and starts the handlers whose a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Optional
-
 from ..errors import SendQueueFull
+from ..hints import TYPE_CHECKING, Any, Callable, Optional
 from ..strand import call
 from .completions import Completion, Message, Result
 from .heartbeat import Ping

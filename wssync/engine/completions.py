@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Callable, Generic, Iterable, List, NamedTuple, Optional, TypeVar, Union
 
 from ..errors import WebSocketError
+from ..hints import TYPE_CHECKING, Callable, Generic, Iterable, List, NamedTuple, Optional, Protocol, TypeVar, Union
 from ..strand import Strand
 
 if TYPE_CHECKING:
-    from typing import Protocol
 
     class Event(Protocol):
         """What happens once, or has happened."""

@@ -19,9 +19,9 @@ is taken, never the other way round.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
+from ..hints import TYPE_CHECKING, Any, Callable, Optional
 from ..protocol.closing import CloseCode, close_code
 from ..strand import Strand
 from .blocking import Blocking

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable
-
 from ..frozen import Frozen
+from ..hints import Callable
 from .asking import Questions
 from .attempts import Attempts
 from .plan import Plan

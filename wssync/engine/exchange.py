@@ -6,10 +6,9 @@ however slowly they trickle in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Optional, Tuple
-
 from ..errors import ConnectionClosed, HandshakeError, TimedOut
 from ..frozen import replace
+from ..hints import TYPE_CHECKING, Callable, Optional, Tuple
 from ..protocol.http1 import HeadReader, Response, parse_response_head
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ interpreters without a global lock too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional, Union
-
+from ..hints import TYPE_CHECKING, Optional, Union
 from .calls import Calls
 from .completions import Message, Waiter
 

@@ -8,7 +8,8 @@ do not count, only those on their way; tasks get their turn in the order in whic
 from __future__ import annotations
 
 import threading
-from typing import Callable, Dict, List, Tuple
+
+from ..hints import Callable, Dict, List, Tuple
 
 __all__ = ["Gate", "Ticket"]
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from typing import TYPE_CHECKING
 
+from ..hints import TYPE_CHECKING, Protocol
 from ..transport.clock import Clock, Deadline
 from .connection import Connection
 
 if TYPE_CHECKING:
-    from typing import Protocol
 
     class Forkable(Protocol):
         """What has locks or descriptors that a child process must not inherit."""

@@ -14,8 +14,8 @@ import functools
 import sys
 from collections import deque
 from itertools import repeat
-from typing import Callable, Deque, Iterable, List, Optional
 
+from ..hints import Callable, Deque, Iterable, List, Optional
 from ..strand import Series
 from .completions import Message, Result
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import enum
 import itertools
-from typing import List, Optional
 
+from ..hints import List, Optional
 from ..strand import Strand
 from .completions import Completion
 

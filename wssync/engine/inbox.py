@@ -20,9 +20,9 @@ from __future__ import annotations
 import sys
 from collections import deque
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple, TypeVar, Union, cast
 
 from ..errors import ConnectionClosed, WebSocketError
+from ..hints import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple, TypeVar, Union, cast
 from ..protocol.messages import Event
 from ..strand import Strand
 from .completions import Completion, Handler, Message, Result

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import TYPE_CHECKING, Callable, Iterable, Optional, Tuple
 
 from ..errors import Cancelled, ConnectionClosed, ConnectionFailed, WebSocketError
+from ..hints import TYPE_CHECKING, Callable, Iterable, Optional, Tuple
 from ..logs import log
 from ..protocol.closing import CloseCode
 from ..protocol.deflate import Compressor, Inflater

@@ -12,10 +12,10 @@ Each exchange has a connection of its own.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Callable, Optional, Tuple, Union
 
 from ..cookies.exchange import Cookies
 from ..errors import ConnectionClosed, HandshakeError, TimedOut, WebSocketError
+from ..hints import TYPE_CHECKING, Callable, Optional, Tuple, Union
 from ..protocol.handshake import Accepted, Refused, Upgrade, judge, make_upgrade
 from ..protocol.headers import Headers
 from ..protocol.http1 import Response

@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Callable, Deque, Iterator, List, Optional, Tuple
 
 from ..errors import ConnectionClosed
+from ..hints import TYPE_CHECKING, Callable, Deque, Iterator, List, Optional, Tuple
 from ..protocol.closing import ClosingHandshake
 from ..protocol.encoder import WHOLE, Encoder, Piece
 from ..protocol.frames import Opcode

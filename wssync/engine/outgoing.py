@@ -12,8 +12,8 @@ there says so under the mutex; only the holder of the write role, who sees that 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Callable, Deque, List, Optional, Tuple, Union
 
+from ..hints import TYPE_CHECKING, Callable, Deque, List, Optional, Tuple, Union
 from ..protocol.closing import ClosingHandshake
 from ..protocol.frames import Opcode
 from .completions import Completion

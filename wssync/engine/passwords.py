@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
-
 from ..auth.authenticator import Authenticator
+from ..hints import TYPE_CHECKING, Optional
 
 if TYPE_CHECKING:
     from ..auth import Credential

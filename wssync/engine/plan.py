@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Optional, Sequence
-
 from ..configuration import SessionConfiguration
 from ..frozen import Frozen
+from ..hints import TYPE_CHECKING, Callable, Optional, Sequence
 from ..protocol.handshake import Accepted
 from ..protocol.http1 import Request, Response
 from ..protocol.urls import WebSocketURL

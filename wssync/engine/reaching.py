@@ -11,9 +11,9 @@ the proxy's never goes to the server. It all runs on the engine thread.
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Dict, Optional
 
 from ..errors import ConnectionFailed, HostNotFound
+from ..hints import TYPE_CHECKING, Dict, Optional
 from ..protocol.urls import WebSocketURL, mask_secrets
 from ..transport.clock import Deadline
 from ..transport.dial import DialOptions, dial

@@ -12,9 +12,8 @@ whether the role is lent. So one of the two always sees the other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, List, Optional, Union, cast
-
 from ..errors import ConnectionClosed
+from ..hints import TYPE_CHECKING, List, Optional, Union, cast
 from ..protocol.messages import Decoded
 from ..transport.clock import real_now
 from .accelerated import receive_messages

@@ -39,8 +39,7 @@ file's. After a fork the child closes its copy unwritten, for an eventfd is one 
 
 from __future__ import annotations
 
-from typing import Optional
-
+from ..hints import Optional
 from ..transport.waiting import Waker
 
 __all__ = ["Readiness"]

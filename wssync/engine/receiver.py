@@ -9,9 +9,9 @@ not committed and goes on with what was not published.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type, Union
 
 from ..errors import ConnectionClosed
+from ..hints import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type, Union
 from ..protocol.closing import CloseCode
 from ..protocol.messages import Close, Decoded, Event, Fault, Ping, Pong
 from ..transport.clock import reading

@@ -13,7 +13,8 @@ for the network; a caller who reads by itself does, and is roused from it.
 from __future__ import annotations
 
 import threading
-from typing import Callable, Optional
+
+from ..hints import Callable, Optional
 
 __all__ = ["Role"]
 

@@ -8,10 +8,10 @@ somebody who was not accepted is described in `transport.trust`.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Callable, Dict, Optional, Tuple
 
 from ..auth import AuthChallengeDisposition, AuthenticationChallenge, AuthenticationMethod, ProtectionSpace
 from ..errors import CertificateError, TLSError
+from ..hints import TYPE_CHECKING, Callable, Dict, Optional, Tuple
 from ..logs import log
 from ..protocol.urls import mask_secrets
 from ..transport.trust import Handshakes, same_certificate, trust_of

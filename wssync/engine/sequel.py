@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
-
 from ..auth import Credential
 from ..errors import AuthenticationFailed, HandshakeError, TooManyRedirects
+from ..hints import TYPE_CHECKING, Any, Optional
 from ..logs import log
 from ..protocol.handshake import check_headers
 from ..protocol.http1 import Request

@@ -10,9 +10,9 @@ from __future__ import annotations
 import enum
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Union
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
+from ..hints import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Protocol, Tuple, Union
 from ..protocol.closing import CloseCode, ClosingHandshake
 from ..protocol.frames import MAX_CONTROL_PAYLOAD
 from ..strand import Strand
@@ -24,8 +24,6 @@ from .roles import Role
 from .tracing import Tracer
 
 if TYPE_CHECKING:
-    from typing import Protocol
-
     from ..configuration import SessionConfiguration
     from ..protocol.http1 import Request, Response
     from ..strand import Executor

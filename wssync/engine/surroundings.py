@@ -8,9 +8,9 @@ made; the network is asked when it dials.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from ..frozen import Frozen, replace
+from ..hints import TYPE_CHECKING, Any, Callable, Dict, List
 from ..transport.clock import Clock
 from ..transport.stream import Stream
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Set
+from ..hints import List, Optional, Set
 
 __all__ = ["drop_frames"]
 

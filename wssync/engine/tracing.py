@@ -42,8 +42,8 @@ from __future__ import annotations
 
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from ..hints import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 from ..logs import log
 from ..protocol.frames import read_header
 from ..protocol.urls import mask_secrets

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Optional, Tuple
-
 from ..errors import ConnectionClosed, ConnectionFailed, HandshakeError, ProxyError
+from ..hints import TYPE_CHECKING, Callable, Optional, Tuple
 from ..protocol.headers import printable
 from ..protocol.proxy import connect_request
 from ..transport.proxies import unreachable

@@ -15,9 +15,8 @@ Python can raise anything, and stays there until nothing more can be lost.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, List, Optional, Protocol, Tuple
-
 from ..errors import ConnectionClosed
+from ..hints import TYPE_CHECKING, Any, List, Optional, Protocol, Tuple
 from ..protocol.encoder import Encoder
 from ..protocol.speed import encode_frame
 from ..transport.stream import Stream

@@ -13,8 +13,7 @@ standard library it takes as long to load as half of the rest.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ..hints import TYPE_CHECKING
 from .queued import QueueExecutor
 from .serial import SerialExecutor
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from typing import Optional
 
+from ..hints import Optional
 from .looping import LoopExecutor
 
 __all__ = ["AsyncioExecutor"]

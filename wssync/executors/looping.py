@@ -8,8 +8,8 @@ import weakref
 from collections import deque
 from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
-from typing import Any, Callable, Deque, Dict, Optional, TypeVar
 
+from ..hints import Any, Callable, Deque, Dict, Optional, TypeVar
 from ..strand import Endable, LoopEnded, Strand
 from .work import Work, run_work
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any, Tuple
 
+from ..hints import Any, Tuple
 from .looping import LoopExecutor
 
 __all__ = ["QtExecutor"]

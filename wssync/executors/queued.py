@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from typing import Any, Callable, Optional, Tuple
+
+from ..hints import Any, Callable, Optional, Tuple
 
 __all__ = ["QueueExecutor"]
 

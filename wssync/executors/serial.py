@@ -9,8 +9,8 @@ import threading
 import weakref
 from concurrent.futures import Executor as FutureExecutor
 from concurrent.futures import Future
-from typing import Any, Callable, Optional, TypeVar
 
+from ..hints import Any, Callable, Optional, TypeVar
 from ..strand import Preparable
 from .work import Work, run_work
 

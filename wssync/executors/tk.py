@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import Any, Optional, Tuple
 
+from ..hints import Any, Optional, Tuple
 from .looping import LoopExecutor, import_toolkit
 
 __all__ = ["TkExecutor"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import Any, Callable, Optional, Tuple
+
+from ..hints import Any, Callable, Optional, Tuple
 
 __all__ = ["Work", "run_work"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ..hints import Any
 from .looping import LoopExecutor, import_toolkit
 
 __all__ = ["WxExecutor"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from typing import Dict, Optional
+
+from ..hints import Dict, Optional
 
 __all__ = ["cipher_suite_code", "protocol_version_code"]
 

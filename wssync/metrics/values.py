@@ -7,9 +7,9 @@ clock: so no interval is negative, and no setting of the clock shows in one.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 from ..frozen import Frozen
+from ..hints import TYPE_CHECKING, NamedTuple, Optional, Tuple
 
 if TYPE_CHECKING:
     import datetime

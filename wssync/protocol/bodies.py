@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import enum
 import re
-from typing import Iterator, Optional
 
 from wssync.protocol.headers import split_list
 from wssync.protocol.http1 import Response
+
+from ..hints import Iterator, Optional
 
 __all__ = ["BodyReader"]
 

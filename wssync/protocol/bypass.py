@@ -18,9 +18,9 @@ An entry that is nothing of the kind excepts nothing.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Iterable, Optional, Union
 
 from ..errors import InvalidURL
+from ..hints import TYPE_CHECKING, Iterable, Optional, Union
 from .proxy import explicit_port
 from .urls import WebSocketURL, parse_url
 

@@ -9,9 +9,8 @@ section 10.1), nothing outside of its parent, nothing behind the end.
 
 from __future__ import annotations
 
-from typing import Iterable, Tuple
-
 from ..errors import CertificateError
+from ..hints import Iterable, Tuple
 
 __all__ = ["check_pins", "pin_of", "public_key_of"]
 

@@ -16,9 +16,10 @@ patterns lets a control character pass, so what is taken from a challenge can be
 from __future__ import annotations
 
 import re
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from wssync.frozen import Frozen
+
+from ..hints import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 __all__ = [
     "MAX_CHALLENGES",

@@ -12,9 +12,10 @@ has read it, after the peer's Close nothing of it counts (section 1.4), and we s
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Dict, Optional, Tuple, Union
 
 from wssync.errors import ProtocolError
+
+from ..hints import TYPE_CHECKING, Dict, Optional, Tuple, Union
 
 if TYPE_CHECKING:
     from wssync.errors import CloseStatus

@@ -16,11 +16,11 @@ wrong text.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
-
 from wssync.errors import MessageTooBig, ProtocolError
 from wssync.frozen import Frozen
 from wssync.protocol.frames import Role
+
+from ..hints import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 if TYPE_CHECKING:
     import zlib

@@ -6,9 +6,9 @@ hold it. Bytes in, lower-case hexadecimal out.
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
-
 from wssync.frozen import Frozen
+
+from ..hints import Dict, Optional, Tuple
 
 __all__ = ["ALGORITHMS", "Algorithm", "find_algorithm"]
 

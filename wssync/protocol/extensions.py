@@ -7,9 +7,10 @@ and the reader only ever goes forwards.
 from __future__ import annotations
 
 import re
-from typing import List, Optional, Tuple
 
 from wssync.protocol.headers import is_token
+
+from ..hints import List, Optional, Tuple
 
 __all__ = ["Extension", "Parameter", "parse_extensions"]
 

@@ -19,7 +19,8 @@ from __future__ import annotations
 import enum
 import functools
 from operator import index
-from typing import Any, List, NamedTuple, Optional, Tuple, Union
+
+from ..hints import Any, List, NamedTuple, Optional, Tuple, Union
 
 __all__ = [
     "Buffer",

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from binascii import b2a_base64
-from typing import List, Optional, Sequence, Tuple, Union
 
 from wssync.frozen import Frozen
 from wssync.protocol.deflate import (
@@ -26,6 +25,8 @@ from wssync.protocol.deflate import (
 from wssync.protocol.headers import Headers, HeadersLike, is_token, printable, split_list
 from wssync.protocol.http1 import RequestHead, Response, format_request, format_response
 from wssync.protocol.urls import WebSocketURL
+
+from ..hints import List, Optional, Sequence, Tuple, Union
 
 try:
     from _sha1 import sha1  # type: ignore[import-not-found] # `hashlib` would load OpenSSL for sixty bytes

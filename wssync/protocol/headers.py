@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping as AbstractMapping
-from typing import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+
+from ..hints import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
 
 __all__ = ["Headers", "HeadersLike", "checked_fields", "is_token", "printable", "split_list"]
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Iterable, List, NoReturn, Optional, Tuple, Union
 
 from wssync.errors import HandshakeError
 from wssync.frozen import Frozen
+from wssync.hints import Iterable, List, NoReturn, Optional, Tuple, Union
 from wssync.protocol.headers import Headers, HeadersLike, checked_fields, is_token, printable
 from wssync.protocol.urls import WebSocketURL, mask_secrets, parse_document_url, parse_url
 

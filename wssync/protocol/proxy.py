@@ -10,10 +10,10 @@ a name, and no difference between `socks5` and the spelling `socks5h`, by which 
 from __future__ import annotations
 
 import re
-from typing import Optional
 
 from ..errors import InvalidURL
 from ..frozen import Frozen
+from ..hints import Optional
 from .headers import HeadersLike, checked_fields, printable
 from .http1 import format_request
 from .urls import parse_url

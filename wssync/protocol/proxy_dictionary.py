@@ -12,8 +12,8 @@ keys are refused. So are keys that Apple does not have, which are likely to be m
 from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
-from typing import Mapping, Optional
 
+from ..hints import Mapping, Optional
 from .bypass import is_excepted, is_loopback
 from .headers import printable
 from .proxy import Proxy, parse_proxy

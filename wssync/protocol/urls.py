@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import functools
 import re
-from typing import List, NoReturn, Optional, Tuple
 
 from wssync.errors import InvalidURL
 from wssync.frozen import Frozen
+
+from ..hints import List, NoReturn, Optional, Tuple
 
 __all__ = ["WebSocketURL", "mask_secrets", "parse_document_url", "parse_url"]
 

@@ -10,10 +10,10 @@ Both classes belong to the one thread that opens the connection; nothing here is
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Callable, Optional
+
+from ..hints import TYPE_CHECKING, Callable, Optional, Protocol
 
 if TYPE_CHECKING:
-    from typing import Protocol
 
     class Wakes(Protocol):
         """Somebody who sleeps."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 import ssl
 import threading
 from itertools import accumulate, chain, islice, repeat
-from typing import Any, Callable, Iterable, List, Optional, Tuple, Union
 
+from ..hints import Any, Callable, Iterable, List, Optional, Tuple, Union
 from .stream import Stream, connection_lost, is_of_socket
 
 __all__ = ["LITTLE", "RECORD", "Decryption"]

@@ -20,7 +20,6 @@ import os
 import socket
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from ..errors import (
     ConnectionFailed,
@@ -29,6 +28,7 @@ from ..errors import (
     TimedOut,
 )
 from ..frozen import Frozen
+from ..hints import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Tuple
 from .stream import Address, Stream, TCPStream
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Callable, Mapping, Optional, Tuple, Union
 
 from ..errors import ConnectionFailed, ProxyError
+from ..hints import Callable, Mapping, Optional, Tuple, Union
 from ..protocol.bypass import is_excepted, is_loopback, split_entries
 from ..protocol.proxy import Proxy, parse_proxy
 from ..protocol.proxy_dictionary import proxy_from_dictionary

@@ -8,9 +8,8 @@ it anywhere.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional
-
 from ..errors import ConnectionClosed, ConnectionFailed, ConnectionRefused, HostNotFound, ProxyError, WebSocketError
+from ..hints import TYPE_CHECKING, Any, Callable, NoReturn, Optional
 
 if TYPE_CHECKING:
     from ..protocol.proxy import Proxy

@@ -17,9 +17,9 @@ import _socket
 import socket
 import sys
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Tuple, Union
 
 from ..errors import ConnectionClosed
+from ..hints import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Tuple, Union
 from .waiting import Watch
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import importlib
 import os
 import ssl
 import sys
-from typing import Dict, Optional, Tuple, Union
 
 import certifi
 
 from ..errors import CertificateError, TLSError, WebSocketError
+from ..hints import Dict, Optional, Tuple, Union
 
 __all__ = [
     "Identity",

@@ -21,9 +21,9 @@ What must hold, and how:
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING, Callable, Optional, Tuple
 
 from ..errors import ConnectionClosed
+from ..hints import TYPE_CHECKING, Callable, Optional, Tuple
 from .decryption import LITTLE, RECORD, Decryption
 from .stream import Address, Buffer, Sealing, connection_lost
 

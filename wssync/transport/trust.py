@@ -23,11 +23,11 @@ from __future__ import annotations
 
 import functools
 import ssl
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Optional, Tuple
 
 from ..auth import ServerTrust
 from ..errors import CertificateError, ConnectionClosed, TimedOut, TLSError, WebSocketError
 from ..frozen import Frozen
+from ..hints import TYPE_CHECKING, Any, Callable, Iterable, Optional, Tuple
 from ..protocol.certificates import pin_of
 from .tls import ALPN, Identity, check_context, make_context, make_unverified_context, translate_tls_error
 from .tls_stream import TLSStream

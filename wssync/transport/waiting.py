@@ -20,13 +20,25 @@ import socket
 import sys
 import threading
 from collections import defaultdict
-from typing import TYPE_CHECKING, AbstractSet, Any, Callable, DefaultDict, Iterable, List, Optional, Set, Tuple, Union
 
 from ..errors import TimedOut
+from ..hints import (
+    TYPE_CHECKING,
+    AbstractSet,
+    Any,
+    Callable,
+    DefaultDict,
+    Iterable,
+    List,
+    Optional,
+    Protocol,
+    Set,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 if TYPE_CHECKING:
-    from typing import Protocol, TypeVar
-
     from .clock import Deadline
 
     class HasFileno(Protocol):
