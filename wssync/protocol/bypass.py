@@ -17,10 +17,9 @@ An entry that is nothing of the kind excepts nothing.
 
 from __future__ import annotations
 
-import re
-
 from ..errors import InvalidURL
 from ..hints import TYPE_CHECKING, Iterable, Optional, Union
+from .patterns import pattern
 from .proxy import explicit_port
 from .urls import WebSocketURL, parse_url
 
@@ -30,15 +29,15 @@ if TYPE_CHECKING:
 __all__ = ["is_excepted", "is_loopback", "split_entries"]
 
 # ::ffff:127.0.0.0/104 as `parse_url` writes it.
-_MAPPED_LOOPBACK = r"::ffff:7f[0-9a-f]{2}:[0-9a-f]+"
-_SHORT_IPV4 = r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}"
+_MAPPED_LOOPBACK = pattern(r"::ffff:7f[0-9a-f]{2}:[0-9a-f]+")
+_SHORT_IPV4 = pattern(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}")
 
 
 def is_loopback(url: WebSocketURL) -> bool:
     """Whether the host is this machine: `localhost` and names below it (RFC 6761 section 6.3), 127.0.0.0/8, ::1."""
     host = url.server_name
     if url.is_ip_address:
-        return host == "::1" or host.startswith("127.") or re.fullmatch(_MAPPED_LOOPBACK, host) is not None
+        return host == "::1" or host.startswith("127.") or _MAPPED_LOOPBACK.fullmatch(host) is not None
     return host == "localhost" or host.endswith(".localhost")
 
 
@@ -73,7 +72,7 @@ def _means(entry: str, url: WebSocketURL, exact: bool) -> bool:
 
 def _read(name: str, port: int) -> Optional[WebSocketURL]:
     """A host with or without a port, by the parser of all hosts; `None` for no host, and for another port."""
-    if re.search("[@?]", name):
+    if "@" in name or "?" in name:
         return None
     authority = f"[{name}]" if name.count(":") > 1 and not name.startswith("[") else name
     try:
@@ -83,8 +82,10 @@ def _read(name: str, port: int) -> Optional[WebSocketURL]:
     return meant if explicit_port(authority) in (None, port) else None
 
 
-def _matches(host: str, pattern: str) -> bool:
-    words = [re.escape(word) for word in re.split(r"\*+", pattern.rstrip("."))]
+def _matches(host: str, entry: str) -> bool:
+    import re
+
+    words = [re.escape(word) for word in re.split(r"\*+", entry.rstrip("."))]
     return re.fullmatch(".*".join(words), host) is not None
 
 
@@ -92,7 +93,7 @@ def _is_in_network(host: str, entry: str) -> bool:
     import ipaddress
 
     base, _, length = entry.partition("/")
-    if re.fullmatch(_SHORT_IPV4, base):
+    if _SHORT_IPV4.fullmatch(base):
         base += ".0" * (3 - base.count("."))
     try:
         network = ipaddress.ip_network(f"{base}/{length}", strict=False)

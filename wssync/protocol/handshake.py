@@ -10,7 +10,6 @@ The server's half, `answer`, is the same rules read from section 4.2. It exists 
 
 from __future__ import annotations
 
-import re
 from binascii import b2a_base64
 
 from wssync.frozen import Frozen
@@ -24,6 +23,7 @@ from wssync.protocol.deflate import (
 )
 from wssync.protocol.headers import Headers, HeadersLike, is_token, printable, split_list
 from wssync.protocol.http1 import RequestHead, Response, format_request, format_response
+from wssync.protocol.patterns import pattern
 from wssync.protocol.urls import WebSocketURL
 
 from ..hints import List, Optional, Sequence, Tuple, Union
@@ -51,7 +51,7 @@ __all__ = [
 _VERSION = "13"
 _NONCE_LENGTH = 16
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_KEY = r"[A-Za-z0-9+/]{22}=="
+_KEY = pattern(r"[A-Za-z0-9+/]{22}==")
 _BAD_SERVER_RESPONSE = -1011
 # A server's answer can name things of 8 KiB; a reason is for a line in a log.
 _MAX_REASON = 300
@@ -369,7 +369,7 @@ def _check_request(request: RequestHead) -> None:
 
 def _request_key(headers: Headers) -> str:
     key = _single(headers, "Sec-WebSocket-Key")
-    if re.fullmatch(_KEY, key) is None:
+    if _KEY.fullmatch(key) is None:
         raise ValueError("Sec-WebSocket-Key is not 16 bytes in base64")
     return key
 

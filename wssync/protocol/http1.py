@@ -12,12 +12,12 @@ Header fields are in `headers`, the body of a refusal is read by `bodies`.
 from __future__ import annotations
 
 import math
-import re
 
 from wssync.errors import HandshakeError
 from wssync.frozen import Frozen
 from wssync.hints import Iterable, List, NoReturn, Optional, Tuple, Union
-from wssync.protocol.headers import Headers, HeadersLike, checked_fields, is_token, printable
+from wssync.protocol.headers import Headers, HeadersLike, checked_fields, consists_of, is_text, is_token, printable
+from wssync.protocol.patterns import pattern
 from wssync.protocol.urls import WebSocketURL, mask_secrets, parse_document_url, parse_url
 
 __all__ = [
@@ -34,12 +34,8 @@ __all__ = [
 _BAD_SERVER_RESPONSE = -1011
 _CANNOT_PARSE_RESPONSE = -1017
 
-# RFC 9112 section 4 demands the blank before an empty reason, which servers forget.
-_STATUS_LINE = re.compile(r"HTTP/(1\.[01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
-_TARGET = re.compile(r"[\x21-\x7e]+")
-# A server's, compiled when there is one.
-_REQUEST_LINE = r"([^ ]+) ([\x21-\x7e]+) HTTP/(1\.[01])"
-_REASON = r"[\t\x20-\x7e\x80-\xff]*"
+_TARGET = bytes(range(0x21, 0x7F))
+_REQUEST_LINE = pattern(r"([^ ]+) ([\x21-\x7e]+) HTTP/(1\.[01])")
 
 
 class _Keep:
@@ -251,12 +247,13 @@ def parse_response_head(head: bytes, url: str) -> Response:
     """
     text = head.decode("latin-1")
     first = text.partition("\r\n")[0]
-    found = _STATUS_LINE.fullmatch(first)
-    if found is None:
+    start, digits, blank, reason = first[:9], first[9:12], first[12:13], first[13:]
+    status = int(digits) if digits.isascii() and digits.isdigit() else 0
+    # RFC 9112 section 4 demands the blank before an empty reason, which servers forget.
+    if start not in ("HTTP/1.1 ", "HTTP/1.0 ") or status < 100 or blank not in ("", " ") or not is_text(reason):
         _refuse(f"no HTTP/1.1 status line: {printable(first)!r}", url)
-    version, status, reason = found.groups(default="")
     fields = _parse_fields(text[len(first) :], url)
-    return Response(url, int(status), reason.strip(" \t"), fields, b"", version)
+    return Response(url, status, reason.strip(" \t"), fields, b"", start[5:8])
 
 
 def parse_request_head(head: bytes) -> RequestHead:
@@ -266,7 +263,7 @@ def parse_request_head(head: bytes) -> RequestHead:
     """
     text = head.decode("latin-1")
     first = text.partition("\r\n")[0]
-    found = re.fullmatch(_REQUEST_LINE, first)
+    found = _REQUEST_LINE.fullmatch(first)
     if found is None or not is_token(found[1]):
         _refuse(f"no HTTP/1.1 request line: {printable(first)!r}")
     method, target, version = found.groups()
@@ -277,7 +274,7 @@ def format_request(method: str, target: str, fields: HeadersLike) -> bytes:
     """Write the head of a request. Raises ValueError or TypeError rather than write what is no well-formed head."""
     if not is_token(method):
         raise ValueError(f"{printable(method)!r} is no HTTP method")
-    if _TARGET.fullmatch(target) is None:
+    if not (target and consists_of(target, _TARGET)):
         raise ValueError("the request target has a character that no target may have")
     return _format_head(f"{method} {target} HTTP/1.1", fields)
 
@@ -286,7 +283,7 @@ def format_response(status: int, reason: str, fields: HeadersLike, body: bytes =
     """Write a response; `fields` are all of its fields, Content-Length included. Raises ValueError or TypeError."""
     if not 100 <= status <= 999:
         raise ValueError(f"{status!r} is no HTTP status")
-    if re.fullmatch(_REASON, reason) is None:
+    if not is_text(reason):
         raise ValueError("the reason has a character that no reason may have")
     return _format_head(f"HTTP/1.1 {status:d} {reason}", fields) + body
 

@@ -9,13 +9,12 @@ a name, and no difference between `socks5` and the spelling `socks5h`, by which 
 
 from __future__ import annotations
 
-import re
-
 from ..errors import InvalidURL
 from ..frozen import Frozen
 from ..hints import Optional
 from .headers import HeadersLike, checked_fields, printable
 from .http1 import format_request
+from .patterns import pattern
 from .urls import parse_url
 
 __all__ = ["Proxy", "check_proxy", "connect_request", "explicit_port", "parse_proxy"]
@@ -27,9 +26,9 @@ _NO_PROXY = {
     "socks4": "socks4 cannot carry a host name, socks4a can",
 }
 
-_SCHEME = r"([A-Za-z][A-Za-z0-9+.-]*)://"
-_PORT = r":([0-9]+)$"
-_HOST = r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
+_SCHEME = pattern(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_PORT = pattern(r":([0-9]+)$")
+_HOST = pattern(r"[A-Za-z0-9_.-]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 _MOST = 255
 """Bytes of a user name or password: RFC 1929 section 2 has one byte for their length."""
 
@@ -81,7 +80,7 @@ def parse_proxy(text: str) -> Proxy:
     """
     if not isinstance(text, str):
         raise TypeError(f"the URL of a proxy is a str, not {type(text).__name__}")
-    found = re.match(_SCHEME, text)
+    found = _SCHEME.match(text)
     scheme = found[1].lower() if found else "http"
     scheme = _SAME.get(scheme, scheme)
     if scheme not in _DEFAULT_PORTS:
@@ -95,7 +94,7 @@ def parse_proxy(text: str) -> Proxy:
 
 def _parse_rest(scheme: str, text: str) -> Proxy:
     authority = text[:-1] if text.endswith("/") else text
-    if re.search("[/?#]", authority):
+    if "/" in authority or "?" in authority or "#" in authority:
         raise ValueError("the URL of a proxy ends with its port: it has no path, query or fragment")
     try:
         url = parse_url(f"ws://{authority}")
@@ -108,7 +107,7 @@ def _parse_rest(scheme: str, text: str) -> Proxy:
 
 def explicit_port(authority: str) -> Optional[int]:
     """The port that is written in an authority that `parse_url` takes, `None` where none is."""
-    found = re.search(_PORT, authority)
+    found = _PORT.search(authority)
     return int(found[1]) if found else None
 
 
@@ -140,7 +139,7 @@ def connect_request(host: str, port: int, fields: HeadersLike = None) -> bytes:
     for the origin does not belong among them: ValueError for Authorization, Cookie and a second Host, as for a host or
     a field that would not be one on the wire.
     """
-    if re.fullmatch(_HOST, host) is None:
+    if _HOST.fullmatch(host) is None:
         raise ValueError("the host has a character that no host has")
     more = checked_fields(fields)
     wrong = sorted(name for name, _ in more if name.lower() in _OF_THE_ORIGIN)

@@ -16,12 +16,16 @@ IPv6 addresses, and spaces and non-ASCII in the path, which become percent-encod
 from __future__ import annotations
 
 import functools
-import re
 
 from wssync.errors import InvalidURL
 from wssync.frozen import Frozen
 
-from ..hints import List, NoReturn, Optional, Tuple
+from ..hints import TYPE_CHECKING, List, NoReturn, Optional, Tuple
+from .headers import consists_of
+from .patterns import pattern
+
+if TYPE_CHECKING:
+    import re
 
 __all__ = ["WebSocketURL", "mask_secrets", "parse_document_url", "parse_url"]
 
@@ -30,33 +34,33 @@ _OF_DOCUMENTS = {"http": "ws", "https": "wss"}
 _BAD_URL = -1000
 _UNSUPPORTED_URL = -1002
 
-# The usual URL, in which there is nothing to put right: a name whose last label is no number, or an IPv4 address.
+# What the host and the target of a usual URL consist of, and how the last label of a name does not begin.
+_USUAL_HOST = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
+_USUAL_TARGET = _USUAL_HOST + b"ABCDEFGHIJKLMNOPQRSTUVWXYZ~!$&'()*+,;=:@/?"
+_NO_LETTER = ("-", "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "")
+
 _PCHAR = r"A-Za-z0-9\-._~!$&'()*+,;=:@/"
-_USUAL = re.compile(
-    r"(wss?)://(?:((?:[a-z0-9_-]+\.)*[a-z_][a-z0-9_-]*)|([0-9.]+))(?::([0-9]{1,5}))?"
-    rf"((?:/[{_PCHAR}]*)?)(\?[{_PCHAR}?]+)?"
-)
-# These are compiled by the URL that needs them, if there ever is one.
-_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*(?=:)"
-_AUTHORITY = r"//([^/?]*)"
-_SCHEME_AND_SLASHES = r"[A-Za-z][A-Za-z0-9+.-]*://"
-_USERINFO = r"(?<=://)[^/?#\s]*@"
+_SCHEME = pattern(r"[A-Za-z][A-Za-z0-9+.-]*(?=:)")
+_AUTHORITY = pattern(r"//([^/?]*)")
+_SCHEME_AND_SLASHES = pattern(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_WHITESPACE = pattern(r"\s")
+_USERINFO = pattern(r"(?<=://)[^/?#\s]*@")
 # No name has in it what one begins behind: so each character is looked at by one attempt alone.
-_PARAMETER = r"(?<=[?&;])([^?=&;\s]+)=[^&;#\s'\"]*"
-_SECRET_NAME = (
+_PARAMETER = pattern(r"(?<=[?&;])([^?=&;\s]+)=[^&;#\s'\"]*")
+_SECRET_NAME = pattern(
     r"(?i)token|secret|passw|pwd|auth|api[-_.]?key|access[-_.]?key|signature|credential|session|jwt|ticket"
     r"|^(?:key|sig|code|sid|pass)$"
 )
 # Lone surrogates are no characters (they cannot be encoded); the rest are the C0 and C1 controls and DEL.
-_NO_TEXT = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
-_BAD_ESCAPE = r"%(?![0-9A-Fa-f]{2})"
+_NO_TEXT = pattern("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_BAD_ESCAPE = pattern(r"%(?![0-9A-Fa-f]{2})")
 # The four characters that UTS 46 takes for a dot.
-_DOTS = "[.\u3002\uff0e\uff61]"
+_DOTS = pattern("[.\u3002\uff0e\uff61]")
 # Everything but RFC 3986's pchar, "/" and "?": to be escaped, as is a "%" that begins no escape.
-_TO_ESCAPE = rf"%(?![0-9A-Fa-f]{{2}})|[^{_PCHAR}?%]+"
-_HOST_NAME = r"[a-z0-9_.-]+"
+_TO_ESCAPE = pattern(rf"%(?![0-9A-Fa-f]{{2}})|[^{_PCHAR}?%]+")
+_HOST_NAME = pattern(r"[a-z0-9_.-]+")
 _OCTETS = frozenset(map(str, range(256)))
-_NUMBER = r"[0-9]+|0x[0-9a-f]*"
+_NUMBER = pattern(r"[0-9]+|0x[0-9a-f]*")
 # RFC 1035 section 2.3.4: 255 octets on the wire are 253 characters in writing.
 _MAX_NAME = 253
 _MAX_LABEL = 63
@@ -124,8 +128,7 @@ def parse_url(text: str) -> WebSocketURL:
     """
     if not isinstance(text, str):
         raise TypeError(f"a URL is a str, not {type(text).__name__}")
-    usual = _USUAL.fullmatch(text)
-    url = None if usual is None else _parse_usual(*usual.groups())
+    url = _parse_usual(text)
     if url is not None:
         return url
     scheme = _scheme(text)
@@ -147,15 +150,28 @@ def parse_document_url(text: str) -> WebSocketURL:
     return parse_url(f"{_OF_DOCUMENTS.get(scheme.lower(), scheme)}:{rest.partition('#')[0]}")
 
 
-def _parse_usual(
-    scheme: str, name: Optional[str], address: Optional[str], digits: Optional[str], path: str, query: Optional[str]
-) -> Optional[WebSocketURL]:
-    """What the long way comes to as well, or `None` where only that can tell."""
-    host = name or address
-    port = _DEFAULT_PORTS[scheme] if digits is None else int(digits)
-    if host is None or len(host) > _MAX_LABEL or not 0 < port < 65536 or not (name or _is_ipv4(host)):
+def _parse_usual(text: str) -> Optional[WebSocketURL]:
+    """A URL in which there is nothing to put right, as the long way reads it; `None` where only that can tell."""
+    scheme, _, rest = text.partition("://")
+    place, _, target = rest.partition("/")
+    host, colon, digits = place.partition(":")
+    if scheme not in _DEFAULT_PORTS or not _is_usual_host(host):
         return None
-    return WebSocketURL(scheme, host, port, (path or "/") + (query or ""), None, None)
+    if not consists_of(target, _USUAL_TARGET) or target.endswith("?"):
+        return None
+    if colon and not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) < 65536):
+        return None
+    port = int(digits) if colon else _DEFAULT_PORTS[scheme]
+    return WebSocketURL(scheme, host, port, f"/{target}", None, None)
+
+
+def _is_usual_host(host: str) -> bool:
+    """A name whose last label does not begin as a number does, or an IPv4 address; no root's dot behind it."""
+    if len(host) > _MAX_LABEL or not consists_of(host, _USUAL_HOST):
+        return False
+    if host.rpartition(".")[2][:1] in _NO_LETTER:
+        return _is_ipv4(host)
+    return ".." not in host and host[0] != "."
 
 
 def mask_secrets(text: str) -> str:
@@ -165,20 +181,20 @@ def mask_secrets(text: str) -> str:
     It takes time that is linear in the text: a server writes some of them (Location).
     """
     if "@" in text:
-        text = re.sub(_USERINFO, "***@", text)
-    return re.sub(_PARAMETER, _mask_parameter, text) if "=" in text else text
+        text = _USERINFO.sub("***@", text)
+    return _PARAMETER.sub(_mask_parameter, text) if "=" in text else text
 
 
 def _mask_parameter(found: re.Match[str]) -> str:
-    return found[0] if re.search(_SECRET_NAME, found[1]) is None else f"{found[1]}=***"
+    return found[0] if _SECRET_NAME.search(found[1]) is None else f"{found[1]}=***"
 
 
 def _refuse(text: str, why: str, code: int, cause: Optional[BaseException] = None) -> NoReturn:
     """Raise InvalidURL without the userinfo, which in a URL that cannot be read is anything before the last "@"."""
-    start = re.match(_SCHEME_AND_SLASHES, text)
+    start = _SCHEME_AND_SLASHES.match(text)
     bare = (start[0] if start and "@" in text else "") + text.rpartition("@")[2]
     bare = mask_secrets(bare)
-    bare = re.sub(_NO_TEXT, lambda found: repr(found[0])[1:-1], bare)
+    bare = _NO_TEXT.sub(lambda found: repr(found[0])[1:-1], bare)
     shown = bare if len(bare) <= _MAX_SHOWN else bare[:_MAX_SHOWN] + "..."
     raise InvalidURL(f"{why}: {shown!r}", url=shown, url_error_code=code) from cause
 
@@ -186,7 +202,7 @@ def _refuse(text: str, why: str, code: int, cause: Optional[BaseException] = Non
 def _check_text(text: str) -> None:
     if text != text.strip():
         raise ValueError("a URL has no whitespace around it")
-    if not (text.isascii() and text.isprintable()) and re.search(_NO_TEXT, text):
+    if not (text.isascii() and text.isprintable()) and _NO_TEXT.search(text):
         raise ValueError("a URL has no control characters and no lone surrogates")
     if "\\" in text:
         raise ValueError("a URL has no backslashes")
@@ -195,7 +211,7 @@ def _check_text(text: str) -> None:
 
 
 def _scheme(text: str) -> str:
-    found = re.match(_SCHEME, text)
+    found = _SCHEME.match(text)
     if found is None:
         _refuse(text, "a WebSocket URL begins with ws:// or wss://", _BAD_URL)
     scheme = found[0].lower()
@@ -205,10 +221,10 @@ def _scheme(text: str) -> str:
 
 
 def _parse_rest(scheme: str, text: str) -> WebSocketURL:
-    authority = re.match(_AUTHORITY, text)
+    authority = _AUTHORITY.match(text)
     if authority is None:
         raise ValueError("there is no // after the scheme, and so no host")
-    if re.search(r"\s", authority[1]):
+    if _WHITESPACE.search(authority[1]):
         raise ValueError("there is whitespace in the host, the user name or the password")
     userinfo, at, address = authority[1].rpartition("@")
     user, password = _parse_userinfo(userinfo) if at else (None, None)
@@ -226,7 +242,7 @@ def _parse_rest(scheme: str, text: str) -> WebSocketURL:
 def _parse_userinfo(text: str) -> Tuple[Optional[str], Optional[str]]:
     if "@" in text:
         raise ValueError("an @ in a user name or password is written %40")
-    if re.search(_BAD_ESCAPE, text):
+    if _BAD_ESCAPE.search(text):
         raise ValueError("a % in a user name or password is written %25")
     user, colon, password = (_unescape(part) for part in text.partition(":"))
     return (user if text else None), (password if colon else None)
@@ -237,7 +253,7 @@ def _unescape(text: str) -> str:
 
     # surrogateescape, because a UnicodeDecodeError would carry the password along.
     decoded = unquote_to_bytes(text).decode("utf-8", "surrogateescape")
-    if re.search(_NO_TEXT, decoded):
+    if _NO_TEXT.search(decoded):
         raise ValueError("an escape in the user name or password is no UTF-8 text")
     return decoded
 
@@ -271,11 +287,11 @@ def _parse_host(text: str) -> str:
         return _parse_ipv6(text[1:-1])
     if _is_ipv4(text):
         return text
-    _check_lengths(text.split(".") if text.isascii() else re.split(_DOTS, text))
+    _check_lengths(text.split(".") if text.isascii() else _DOTS.split(text))
     host = (text if text.isascii() else _to_ascii(text)).lower()
-    if re.fullmatch(_HOST_NAME, host) is None:
+    if _HOST_NAME.fullmatch(host) is None:
         raise ValueError("the host has a character that no host name has")
-    if re.fullmatch(_NUMBER, host.rstrip(".").rpartition(".")[2]) and not _is_ipv4(host):
+    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _is_ipv4(host):
         raise ValueError("the host looks like an IPv4 address and is none")
     return host
 
@@ -322,11 +338,11 @@ def _check_lengths(labels: List[str]) -> None:
 
 def _parse_target(text: str) -> str:
     """Path and query as they go out: "/" for an empty path, no "?" before an empty query (RFC 6455 section 3)."""
-    path, _, query = (_escape(text) if re.search(_TO_ESCAPE, text) else text).partition("?")
+    path, _, query = (_escape(text) if _TO_ESCAPE.search(text) else text).partition("?")
     return (path or "/") + (f"?{query}" if query else "")
 
 
 def _escape(text: str) -> str:
     from urllib.parse import quote
 
-    return re.sub(_TO_ESCAPE, lambda found: quote(found[0], safe=""), text)
+    return _TO_ESCAPE.sub(lambda found: quote(found[0], safe=""), text)

@@ -19,7 +19,6 @@ from ..errors import ConnectionFailed, ProxyError
 from ..hints import Callable, Mapping, Optional, Tuple, Union
 from ..protocol.bypass import is_excepted, is_loopback, split_entries
 from ..protocol.proxy import Proxy, parse_proxy
-from ..protocol.proxy_dictionary import proxy_from_dictionary
 from ..protocol.urls import WebSocketURL
 
 __all__ = ["choose_proxy", "unreachable"]
@@ -47,6 +46,8 @@ def choose_proxy(
     look a name up, which takes its time. ProxyError when the environment or the system names what is no proxy.
     """
     if dictionary is not None:
+        from ..protocol.proxy_dictionary import proxy_from_dictionary
+
         return proxy_from_dictionary(url, dictionary)
     if isinstance(setting, str):
         return parse_proxy(setting)
