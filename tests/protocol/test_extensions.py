@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unittest
 from typing import List
+from unittest import mock
 
 from tests.support import cases, with_cases
 from wssync.protocol.extensions import Extension, parse_extensions
@@ -77,6 +78,12 @@ class ParsingTests(unittest.TestCase):
     def test_the_grammar_is_read(self, text: str, expected: List[Extension]) -> None:
         """RFC 6455 section 9.1: names, parameters and values, in their order."""
         self.assertEqual(parse_extensions(text), expected)
+
+    @cases(GOOD.items())
+    def test_both_ways_are_one(self, text: str, expected: List[Extension]) -> None:
+        """What needs no looking at single characters is read alike by what does look."""
+        with mock.patch("wssync.protocol.extensions._read_unquoted", return_value=[]):
+            self.assertEqual(parse_extensions(text), expected)
 
     @cases(BAD.items())
     def test_everything_else_is_refused(self, text: str) -> None:

@@ -6,11 +6,10 @@ and the reader only ever goes forwards.
 
 from __future__ import annotations
 
-import re
-
 from wssync.protocol.headers import is_token
 
 from ..hints import List, Optional, Tuple
+from .patterns import pattern
 
 __all__ = ["Extension", "Parameter", "parse_extensions"]
 
@@ -21,9 +20,9 @@ Extension = Tuple[str, List[Parameter]]
 """One element of `Sec-WebSocket-Extensions`: its name and its parameters, in their order."""
 
 # Each pattern has one way to match at most: linear in the text, whatever the text is.
-_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").match
-_quoted = re.compile(r'"((?:[^"\\]|\\.)*)"').match
-_escape = re.compile(r"\\(.)")
+_TOKEN = pattern(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_QUOTED = pattern(r'"((?:[^"\\]|\\.)*)"')
+_ESCAPE = pattern(r"\\(.)")
 _BLANKS = (" ", "\t")
 
 
@@ -33,7 +32,22 @@ def parse_extensions(text: str) -> List[Extension]:
     A quoted value is given unquoted; it must be a token then. Empty list elements are passed over (RFC 7230 section 7).
     Raises `ValueError` where the text does not follow the grammar.
     """
-    return _ExtensionReader(text).read()
+    return _read_unquoted(text) or _ExtensionReader(text).read()
+
+
+def _read_unquoted(text: str) -> List[Extension]:
+    """What the reader finds where each mark divides; an empty list where it has to look, and where all is empty."""
+    found: List[Extension] = []
+    for element in text.split(","):
+        name, *parameters = [part.strip(" \t") for part in element.split(";")]
+        if not (name or parameters):
+            continue
+        pairs = [parameter.partition("=") for parameter in parameters]
+        split = [(key.rstrip(" \t"), value.lstrip(" \t") if mark else None) for key, mark, value in pairs]
+        if not all(map(is_token, [name, *[word for pair in split for word in pair if word is not None]])):
+            return []
+        found.append((name, split))
+    return found
 
 
 class _ExtensionReader:
@@ -62,17 +76,17 @@ class _ExtensionReader:
         return name, parameters
 
     def _name(self) -> str:
-        found = _token(self._text, self._position)
+        found = _TOKEN.match(self._text, self._position)
         if found is None:
             raise self._error()
         self._skip(found.end())
         return found.group()
 
     def _value(self) -> str:
-        quoted = _quoted(self._text, self._position)
+        quoted = _QUOTED.match(self._text, self._position)
         if quoted is None:
             return self._name()
-        value = _escape.sub(r"\1", quoted.group(1))
+        value = _ESCAPE.sub(r"\1", quoted.group(1))
         if not is_token(value):
             raise self._error()
         self._skip(quoted.end())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
 
-from ..hints import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple, Union
+from ..hints import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 from .patterns import pattern
 
 __all__ = ["Headers", "HeadersLike", "checked_fields", "consists_of", "is_text", "is_token", "printable", "split_list"]
@@ -46,9 +46,9 @@ class Headers(Mapping[str, str]):
     @classmethod
     def from_lines(cls, text: str) -> Optional[Headers]:
         """Those of a head, a CR LF before each line, if all is well with them; `None` if it is not."""
-        parts = [line.partition(":") for line in text.split("\r\n")[1:]]
-        names, values = [name for name, _, _ in parts], [value for _, _, value in parts]
-        if not all(colon for _, colon, _ in parts) or not _are_fields(names, values):
+        lines = text.split("\r\n")[1:]
+        names, colons, values = tuple(zip(*[line.partition(":") for line in lines])) or ((), (), ())
+        if not (all(colons) and _are_fields(names, values)):
             return None
         headers = cls.__new__(cls)
         headers._fields = tuple(zip(names, [value.strip(_OWS) for value in values]))
@@ -185,7 +185,7 @@ def _checked_at_once(fields: List[Any]) -> Tuple[Tuple[str, str], ...]:
     return tuple([(name, value.strip(_OWS)) for name, value in fields])
 
 
-def _are_fields(names: List[str], values: List[str]) -> bool:
+def _are_fields(names: Sequence[str], values: Sequence[str]) -> bool:
     """Both rules are about single characters, so all texts are checked as one. TypeError for what is no text."""
     return all(names) and consists_of("".join(names), _TOKEN) and is_text("".join(values))
 

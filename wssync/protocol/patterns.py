@@ -15,7 +15,7 @@ __all__ = ["pattern"]
 
 
 class _Pattern:
-    """Has the methods of a compiled one."""
+    """Has the methods of a compiled one, each from when it was first asked for."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -23,7 +23,8 @@ class _Pattern:
     def __getattr__(self, name: str) -> Any:
         import re
 
-        return getattr(re.compile(self._source), name)  # which keeps what it has compiled
+        value = vars(self)[name] = getattr(re.compile(self._source), name)
+        return value
 
 
 def pattern(source: str) -> re.Pattern[str]:
