@@ -59,7 +59,7 @@ class Frozen(_Base):
         cls.__match_args__ = tuple(dict.fromkeys((*inherited, *own)))  # type: ignore[misc] # it says: the fields in order
         cls._known = frozenset(cls.__match_args__)
         cls._is_checked = cls._check is not Frozen._check
-        cls._required = cls._known - {name for base in cls.__mro__ for name in vars(base)}
+        cls._required = cls._known.difference(*map(vars, cls.__mro__))
 
     def __init__(self, *values: Any, **named: Any) -> None:
         names = self.__match_args__
