@@ -49,7 +49,7 @@ class RunTests(unittest.TestCase):
         with mock.patch.dict("os.environ", {"CC": "no-such-compiler"}):
             report = self.run_quickly("--rows", "echo-16,size")
         self.assertIn(f"- {PURE}: there is no C compiler (no-such-compiler) to build the server with (echo-16)", report)
-        self.assertRegex(report, r"\| installed, without the accelerator \| KiB \| \d+ \|")
+        self.assertRegex(report, r"\| installed, without the accelerator \| KiB \| [\d,]+ \|")
 
     def test_a_pattern_for_nothing(self) -> None:
         """It is wrong usage."""

@@ -283,11 +283,6 @@ class TableTests(unittest.TestCase):
         """Rules 149 and 169: our own Close does not end what the peer has under way, its Close does."""
         self.assertIs(state.may_receive_data, expected)
 
-    @cases(open=(OPEN, False), sent=(SENT, False), received=(RECEIVED, False), closed=(CLOSED, True))
-    def test_it_is_done_when_closed(self, state: ClosingState, expected: bool) -> None:
-        """Only the last state is an end."""
-        self.assertIs(state.is_done, expected)
-
 
 @with_cases
 class HandshakeTests(unittest.TestCase):
@@ -342,7 +337,7 @@ class HandshakeTests(unittest.TestCase):
         self.assertEqual(handshake.answer(), body)
         self.assertEqual(handshake.received, (code, reason))
         self.assertTrue(handshake.is_clean)
-        self.assertTrue(handshake.state.is_done)
+        self.assertIs(handshake.state, CLOSED)
 
     def test_nothing_to_answer(self) -> None:
         """An answer before the question is our own mistake."""

@@ -153,11 +153,6 @@ class ClosingState(enum.Enum):
         """What the peer sent before its own Close counts, whatever we have sent (section 1.4)."""
         return self in (ClosingState.OPEN, ClosingState.CLOSE_SENT)
 
-    @property
-    def is_done(self) -> bool:
-        """Nothing is left to be sent or received: the TCP connection may go."""
-        return self is ClosingState.CLOSED
-
 
 class ClosingEvent(enum.Enum):
     """What moves the closing handshake on."""
