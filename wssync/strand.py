@@ -76,18 +76,21 @@ class Series:
     def run(self, most: int, until: float) -> int:
         """Run at most so many callbacks, not longer than `until`, and return how many that were."""
         fn, values, low = self._fn, self.values, self._low
+        take, now = values.popleft, time.monotonic
         self._until = until
         ran = 0
-        while values and ran < most and (not ran or time.monotonic() <= self._until):
+        while values:
             ran += 1
             try:
                 fn(values[0])
             except Exception:
                 log().exception("wssync: a callback raised: %r", fn)
             finally:
-                values.popleft()
+                take()
                 if len(values) < low:
                     self._ran_low()
+            if ran >= most or now() > self._until:
+                break
         return ran
 
     def halt(self) -> None:
