@@ -68,7 +68,10 @@ class Results:
 
 
 def judge(row: Row, limit: Limit, client: str, results: Results) -> str:
-    """Whether `client`, one of the two builds of wssync, keeps the limit; empty if that asks nothing of it."""
+    """Whether `client`, one of the two builds of wssync, keeps the limit; empty if that asks nothing of it.
+
+    Beside a ratio that was missed stands the bare socket's: what the system takes for the same bytes.
+    """
     bound = limit.bound(client)
     if bound is None:
         return ""
@@ -80,7 +83,11 @@ def judge(row: Row, limit: Limit, client: str, results: Results) -> str:
     other = results.value(limit.than, row.case, row.figure)
     if not other:
         return f"{limit.than} not measured"
-    return verdict(mine / other, bound, f"x {limit.than}")
+    said = verdict(mine / other, bound, f"x {limit.than}")
+    floor = results.value("raw", row.case, row.figure)
+    if mine / other <= bound or floor is None or limit.than == "raw":
+        return said
+    return f"{said} (the bare socket: {floor / other:.3g})"
 
 
 def verdict(value: float, bound: float, unit: str) -> str:
