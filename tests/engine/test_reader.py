@@ -8,7 +8,7 @@ from typing import Any, Callable, List, Optional, Tuple
 from unittest import mock
 
 from wssync.engine.completions import Message, Waiter
-from wssync.engine.inbox import Inbox
+from wssync.engine.inbox import Events, Inbox
 from wssync.engine.reader import GRACE, Reader
 from wssync.engine.receiver import LITTLE, READ
 from wssync.engine.state import Phase
@@ -151,12 +151,12 @@ class MessageTests(BorrowTestCase):
             rig.say(frame(TEXT, b""), frame(BINARY, b"b"), frame(TEXT, b"c"))
             inbox = rig.connection.inbox
 
-            def strike(messages: List[Message], inbox: Inbox = inbox, is_published: bool = is_published) -> None:
+            def strike(events: Events, count: int, inbox: Inbox = inbox, is_published: bool = is_published) -> None:
                 if is_published:
-                    Inbox.publish_alone(inbox, messages)
+                    Inbox.publish(inbox, events, count)
                 raise KeyboardInterrupt
 
-            with mock.patch.object(inbox, "publish_alone", strike), self.assertRaises(KeyboardInterrupt):
+            with mock.patch.object(inbox, "publish", strike), self.assertRaises(KeyboardInterrupt):
                 rig.receive_blocking()
             self.assertEqual([rig.receive_blocking() for _ in range(3)], ["", b"b", "c"])
             rig.free()

@@ -209,17 +209,14 @@ class Inbox:
         place.
         """
         self._ready = ready = _own(self._ready)
+        if self.express is not None:
+            self.express = ready  # before the messages: nobody is to find it empty, and read what comes behind them
         if isinstance(events, deque):
             ready.extend(islice(iter(cast("Deque[Message]", events).popleft, _NOTHING), count))
         else:
             nothing: Iterable[Any] = filter(None, map(events.__delitem__, (slice(0, count),)))
             ready.extend(chain(cast("List[Message]", events[:count]), nothing))
         self.has_had_messages = True
-
-    def publish_alone(self, messages: List[Message]) -> None:
-        """The same for all of these, which are all that is there: the short way is open, and stays so."""
-        self._ready = self.express = _own(self._ready)  # before them: nobody who finds it empty is to pass them by
-        self.publish(cast("List[Event]", messages), len(messages))
 
     def match(self, strand: Strand) -> None:
         """Bring messages and receives together."""

@@ -286,9 +286,7 @@ class Reader(Receiver):
                 break
             with self._connection.mutex:
                 self._unsettled = not decoded.is_plain or self._inbox.express is None or self._unsettled
-                if got is None and decoded.is_plain and self._is_alone and not self._connection.closing_asked:
-                    got = self._publish_behind_first(decoded)
-                elif got is None:
+                if got is None:
                     got = self._publish_for_caller(decoded)
                 else:
                     self._publish(decoded)
@@ -309,12 +307,14 @@ class Reader(Receiver):
         inbox, messages = self._inbox, cast("List[Message]", decoded.events)
         self._slot = first = messages[0]
         del messages[0]  # no call from the line before to here
-        inbox.publish_alone(messages)
+        inbox.publish(decoded.events, len(messages))
         self._settle()
         return first
 
     def _publish_for_caller(self, decoded: Decoded) -> Union[Message, Waiter[Message], None]:
         """Publish, the first message to the borrower, which stands before all that came after it. Mutex."""
+        if decoded.is_plain and self._is_alone and not self._connection.closing_asked:
+            return self._publish_behind_first(decoded)
         slot: Waiter[Message] = Waiter()
         self._slot = slot
         self._inbox.receive_first(slot)

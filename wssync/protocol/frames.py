@@ -138,27 +138,25 @@ def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:
     if type(payload) is not bytes:
         payload = _bytes_of(payload)
     size = len(payload)
-    if key is not None and (type(key) is not bytes or len(key) != 4):
+    if key is None:
+        return _header(first, 0, size) + payload
+    if type(key) is not bytes or len(key) != 4:
         _check_key(key)
-    if key is not None and size < 126:
+    if size < 126:
         # Nearly every frame is one of these. All of it is one number, which costs half of what joining its parts does.
         number = _number(key, "little")
         masked_payload = _number(payload, "little") ^ number * _REPEATED[size] & _ONES[size]
         return (first | (0x80 | size) << 8 | number << 16 | masked_payload << 48).to_bytes(size + 6, "little")
-    masked = 0 if key is None else 0x80
+    return _header(first, 0x80, size) + key + mask(payload, key)
+
+
+def _header(first: int, masked: int, size: int) -> bytes:
+    """The header of a frame but for the key; `masked` is 0x80 if there is one."""
     if size < 126:
-        header = (first << 8 | masked | size).to_bytes(2, "big")
-    elif size < 1 << 16:
-        header = (first << 24 | (masked | 126) << 16 | size).to_bytes(4, "big")
-    else:
-        header = (first << 72 | (masked | 127) << 64 | size).to_bytes(10, "big")
-    if key is None:
-        return header + payload
-    if size > _STRIDED_FROM:
-        return header + key + _mask_strided(payload, key)  # bytes, as the header is
-    # As in `mask`, whose call would be a fifth of the cost of a short frame.
-    pattern = (key * ((size >> 2) + 1))[:size]
-    return header + key + (_number(payload, "little") ^ _number(pattern, "little")).to_bytes(size, "little")
+        return (first << 8 | masked | size).to_bytes(2, "big")
+    if size < 1 << 16:
+        return (first << 24 | (masked | 126) << 16 | size).to_bytes(4, "big")
+    return (first << 72 | (masked | 127) << 64 | size).to_bytes(10, "big")
 
 
 def mask(data: Buffer, key: bytes, offset: int = 0, /) -> bytes:

@@ -123,15 +123,16 @@ class Decryption(Stream):
             else:
                 self._fetch_into(self._memory, fetch is self._patient)
         if fetched:
-            if 0 < len(fetched[0] or b"") < LITTLE:
-                self._feed_little(len(fetched[0]))
-            else:
-                self._feed()
+            self._feed_little()
         return (not self._more and len(decrypted) == 1 and len(decrypted[0]) <= limit) or self._collect(limit)
 
-    def _feed_little(self, size: int) -> None:
-        """The same as `_feed`, in one piece of code, for a record that probably comes alone."""
+    def _feed_little(self) -> None:
+        """The same as `_feed`, and decrypt too, in one piece of code, if it is little: a record that comes alone."""
         fetched, decrypted = self._fetched, self._decrypted
+        size = len(fetched[0] or b"")
+        if not 0 < size < LITTLE:
+            self._feed()
+            return
         with self._lock:
             self._more = True
             try:
@@ -175,21 +176,10 @@ class Decryption(Stream):
         return b"" if ended else None
 
     def _read_into(self, memory: memoryview, patient: bool) -> Optional[int]:
-        """Decrypt straight into the memory, as long as there is room and more has come. How much of it is filled is on
-        record, should an exception come between.
-        """
-        fetched, decrypted, filled = self._fetched, self._decrypted, self._filled
+        """Decrypt straight into the memory. How much of it is filled is on record, should an exception come between."""
+        decrypted, filled = self._decrypted, self._filled
+        self._fill_whole(memory, patient)
         count, size = sum(filled), len(memory)
-        patient = patient and not count  # what is there is told before anything is waited for
-        while count < size and not (decrypted or self._ended):
-            if not (self._more or fetched):
-                self._fetch(patient)
-                patient = False
-            if fetched and not self._feed():
-                break
-            with self._lock:
-                self._fill(memory, count, min(size, count + AT_ONCE * RECORD))
-            count = sum(filled)
         ended, failure = self._ended, self._failure  # as in `_tell`
         if count:
             del filled[:]  # no call from here to the return
@@ -204,6 +194,21 @@ class Decryption(Stream):
         if failure is not None:
             raise connection_lost(failure) from failure
         return 0 if ended else None
+
+    def _fill_whole(self, memory: memoryview, patient: bool) -> None:
+        """Fill the memory as long as there is room in it and more has come."""
+        fetched, decrypted, filled = self._fetched, self._decrypted, self._filled
+        count, size = sum(filled), len(memory)
+        patient = patient and not count  # what is there is told before anything is waited for
+        while count < size and not (decrypted or self._ended):
+            if not (self._more or fetched):
+                self._fetch(patient)
+                patient = False
+            if fetched and not self._feed():
+                break
+            with self._lock:
+                self._fill(memory, count, min(size, count + AT_ONCE * RECORD))
+            count = sum(filled)
 
     def _fill(self, memory: memoryview, count: int, end: int) -> None:
         """Under the lock: fill the memory from `count` on, not beyond `end`, as far as there is something.
