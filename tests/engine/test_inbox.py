@@ -9,7 +9,7 @@ from typing import Any, Deque, Iterable, List, Optional, Tuple
 from unittest import mock
 
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
-from wssync.engine.inbox import _EMPTY, Inbox
+from wssync.engine.inbox import Inbox
 from wssync.errors import Cancelled, ConnectionClosed
 from wssync.executors import QueueExecutor
 from wssync.protocol.messages import Event
@@ -83,7 +83,7 @@ class ExpressTests(InboxTestCase):
 
         class Watched(List[Event]):
             def __getitem__(self, index: Any) -> Any:
-                open_before.append(inbox.express is inbox._ready is not _EMPTY)
+                open_before.append(inbox.express is inbox._ready is not EMPTY)
                 return super().__getitem__(index)
 
         messages = Watched(["one", b"two"])

@@ -22,18 +22,17 @@ from collections import deque
 from itertools import chain, islice
 
 from ..errors import ConnectionClosed, WebSocketError
-from ..hints import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple, TypeVar, Union, cast
+from ..hints import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple, Union, cast
 from ..protocol.messages import Event
 from ..strand import Strand
 from .completions import Completion, Handler, Message, Result
 from .handed import Handed, series_of
+from .queues import EMPTY, own
 
 if TYPE_CHECKING:
     from .readiness import Readiness
 
 __all__ = ["Events", "Inbox"]
-
-T = TypeVar("T")
 
 Each = Callable[[Result], object]
 
@@ -42,17 +41,8 @@ Events = Union[List[Event], Deque[Event]]
 
 _delete: Any = deque.__delitem__  # of several queues in one call of `map`
 
-_EMPTY: Deque[Any] = deque()
-"""What stands for a queue in which nothing was yet: a deque is heavy, empty too, and most connections are idle. Nothing
-is ever put in it; all connections have the same."""
-
 _NOTHING: Any = object()
 """What no queue holds: an iterator over `popleft` ends with the queue, and not before."""
-
-
-def _own(queue: Deque[T]) -> Deque[T]:
-    """A queue to put something in."""
-    return deque() if queue is _EMPTY else queue
 
 
 class Inbox:
@@ -60,10 +50,10 @@ class Inbox:
 
     def __init__(self, limits: Tuple[Optional[int], Optional[int]]) -> None:
         self._most_messages, self._most_bytes = limits
-        self._ready: Deque[Message] = _EMPTY
-        self._waiters: Deque[Completion[Message]] = _EMPTY
+        self._ready: Deque[Message] = EMPTY
+        self._waiters: Deque[Completion[Message]] = EMPTY
         self._each: Optional[Each] = None
-        self._ran_low: Callable[[], None] = lambda: None
+        self._ran_low: Callable[[], None] = _ignore
         self._handed = Handed()
         self._paused = False
         self._barred = False
@@ -92,7 +82,7 @@ class Inbox:
             or self.readiness is not None
         )
         if blocked and self.express is not None:
-            self._left, self._ready, self.express = self._ready, _EMPTY, None
+            self._left, self._ready, self.express = self._ready, EMPTY, None
         if self._left is not None:
             self._gather(self._left)
         if not blocked:
@@ -103,7 +93,7 @@ class Inbox:
         try:
             count = len(left)
             if count:
-                self._ready = _own(self._ready)
+                self._ready = own(self._ready)
                 self._ready.extend(islice(iter(left.popleft, _NOTHING), count))
         except IndexError:
             pass  # a caller who was on the way has had one of them
@@ -149,13 +139,13 @@ class Inbox:
     def receive(self, completion: Completion[Message], strand: Strand) -> None:
         """Queue a receive behind the earlier ones; `RuntimeError` while `receive_each` stands."""
         self.refuse_beside_each()
-        self._waiters = _own(self._waiters)
+        self._waiters = own(self._waiters)
         self._waiters.append(completion)
         self.match(strand)
 
     def receive_first(self, completion: Completion[Message]) -> None:
         """Queue a receive before all others: its caller has read for it, and others have come meanwhile."""
-        self._waiters = _own(self._waiters)
+        self._waiters = own(self._waiters)
         self._waiters.appendleft(completion)
         self._review()
 
@@ -195,7 +185,7 @@ class Inbox:
 
     def put_back(self, message: Message, strand: Strand) -> None:
         """The caller it was meant for was interrupted: it is the next one again."""
-        self._ready = _own(self._ready)
+        self._ready = own(self._ready)
         self._ready.appendleft(message)
         self.match(strand)
 
@@ -208,7 +198,7 @@ class Inbox:
         call, one by one or by the last step of the iterator that gives them. Whoever is interrupted finds them in one
         place.
         """
-        self._ready = ready = _own(self._ready)
+        self._ready = ready = own(self._ready)
         if self.express is not None:
             self.express = ready  # before the messages: nobody is to find it empty, and read what comes behind them
         if isinstance(events, deque):
@@ -317,3 +307,7 @@ class Inbox:
     def unread(self) -> int:
         """How many messages nobody has taken yet."""
         return len(self._ready)
+
+
+def _ignore() -> None:
+    """In the place of `ran_low`, while nobody has given one."""

@@ -14,7 +14,6 @@ goes out whole; whoever lets the role go looks at the queue again, whoever appen
 from __future__ import annotations
 
 import threading
-from collections import deque
 
 from ..errors import ConnectionClosed
 from ..hints import TYPE_CHECKING, Callable, Deque, Iterator, List, Optional, Tuple
@@ -25,6 +24,7 @@ from ..strand import Strand
 from ..transport.stream import Stream, connection_lost, is_of_socket
 from .completions import Completion, Waiter
 from .outgoing import Message, Outgoing, Unit
+from .queues import EMPTY, own
 from .roles import Role
 from .tracing import FrameWatch, frame_fields
 from .ways import Way, choose
@@ -38,9 +38,36 @@ __all__ = ["Message", "Outbox"]
 JOIN = 65_536
 """Bytes: small frames are joined up to here into one system call; more per call is no faster."""
 
+_NOTHING = memoryview(b"")
+"""The tail when all has left: one for all, which keeps no frame alive."""
+
 
 class Outbox(Outgoing):
     """The sending side of one connection. "Mutex" and "write role" say what a method needs."""
+
+    # With so many names an instance's dictionary would be the heaviest part of an idle connection.
+    __slots__ = (
+        "_current",
+        "_current_start",
+        "_encoder",
+        "_in_flight",
+        "_mutex",
+        "_sent_total",
+        "_strand",
+        "_stream",
+        "_tail",
+        "_taken_total",
+        "_tracer",
+        "_watch",
+        "_way",
+        "broken",
+        "messages_sent",
+        "others_sent",
+        "role",
+        "sent",
+        "stalled",
+        "wire_sent",
+    )
 
     def __init__(
         self, mutex: threading.Lock, strand: Strand, now: Callable[[], float], closing: ClosingHandshake
@@ -56,10 +83,10 @@ class Outbox(Outgoing):
         self.broken: Optional[ConnectionClosed] = None  # mutex; all below: write role
         self._stream: Optional[Stream] = None
         self._encoder: Optional[Encoder] = None
-        self._tail = memoryview(b"")
+        self._tail = _NOTHING
         self._current: Optional[Tuple[Message, Iterator[Piece]]] = None
         self._current_start = 0
-        self._in_flight: Deque[Tuple[Message, int]] = deque()
+        self._in_flight: Deque[Tuple[Message, int]] = EMPTY
         self._taken_total = 0
         self._sent_total = 0
         self._way: Optional[Way] = None
@@ -197,7 +224,7 @@ class Outbox(Outgoing):
                 self._tail = memoryview(self._refill())
             tail = self._tail
             accepted = stream.send(tail) if len(tail) else 0
-            self._tail = tail[accepted:]
+            self._tail = tail[accepted:] if accepted < len(tail) else _NOTHING
             self._sent_total += accepted
             self.wire_sent += accepted
             flushed = stream.flush()
@@ -234,7 +261,7 @@ class Outbox(Outgoing):
         message.begun = True
         message.size = 0  # an interrupt must not find it counted in one place and not in the other
         self.recover(way)
-        self._in_flight.append((message, self._taken_total))
+        self._add_to_flight(message)
         with self._mutex:
             message.size = len(payload)
             self.queued += message.size
@@ -291,7 +318,7 @@ class Outbox(Outgoing):
             if piece is not None:
                 self._taken_total += len(piece)
                 return piece
-            self._in_flight.append((message, self._taken_total))
+            self._add_to_flight(message)
             self._current = None  # last: an interrupt must find the message in one place at least
             return b""
         chunks: List[Piece] = []
@@ -322,6 +349,11 @@ class Outbox(Outgoing):
         if len(chunk) > WHOLE:  # there may be more of it; a frame that is one piece is hardly longer
             self._current = (unit, pieces)
         else:
-            self._in_flight.append((unit, self._taken_total))
+            self._add_to_flight(unit)
         self._begun = None
         return chunk
+
+    def _add_to_flight(self, message: Message) -> None:
+        """All of it was taken up to here: it is sent when the kernel has that. Write role."""
+        self._in_flight = own(self._in_flight)
+        self._in_flight.append((message, self._taken_total))

@@ -11,13 +11,13 @@ there says so under the mutex; only the holder of the write role, who sees that 
 
 from __future__ import annotations
 
-from collections import deque
 
 from ..hints import TYPE_CHECKING, Callable, Deque, List, Optional, Tuple, Union
 from ..protocol.closing import ClosingHandshake
 from ..protocol.frames import Opcode
 from .completions import Completion
 from .heartbeat import Ping
+from .queues import EMPTY, own
 
 if TYPE_CHECKING:
     from .ways import Way
@@ -48,10 +48,27 @@ Unit = Union[Message, Tuple[Opcode, bytes]]
 class Outgoing:
     """Messages, pings, pongs and at last a Close, none of which has begun to leave."""
 
+    __slots__ = (
+        "_barred",
+        "_begun",
+        "_close",
+        "_close_is_urgent",
+        "_closed",
+        "_closing",
+        "_held",
+        "_messages",
+        "_now",
+        "_pings",
+        "_pongs",
+        "_too_late",
+        "express",
+        "queued",
+    )
+
     def __init__(self, now: Callable[[], float], closing: ClosingHandshake) -> None:
         self._now = now
         self._closing = closing
-        self._messages: Deque[Message] = deque()
+        self._messages: Deque[Message] = EMPTY
         self._too_late: List[Message] = []
         self._pings: List[Ping] = []
         self._pongs: List[bytes] = []
@@ -90,6 +107,7 @@ class Outgoing:
     def append(self, message: Message) -> None:
         """Queue a message behind the earlier ones."""
         self.express = None
+        self._messages = own(self._messages)
         self._messages.append(message)
         self.queued += message.size
 

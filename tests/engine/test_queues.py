@@ -1,0 +1,25 @@
+"""Queues that are made when something is put in."""
+
+from __future__ import annotations
+
+import unittest
+from collections import deque
+from typing import Deque
+
+from wssync.engine.queues import EMPTY, own
+
+
+class OwnTests(unittest.TestCase):
+    def test_a_queue_of_one_s_own_in_the_place_of_the_common_one(self) -> None:
+        first: Deque[int] = own(EMPTY)
+        second: Deque[int] = own(EMPTY)
+        first.append(1)
+        self.assertEqual((list(first), list(second), list(EMPTY)), ([1], [], []))
+
+    def test_a_queue_of_one_s_own_stays(self) -> None:
+        queue: Deque[int] = deque()
+        self.assertIs(own(queue), queue)
+
+
+if __name__ == "__main__":
+    unittest.main()
