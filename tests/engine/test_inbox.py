@@ -10,6 +10,7 @@ from unittest import mock
 
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
 from wssync.engine.inbox import Inbox
+from wssync.engine.queues import EMPTY
 from wssync.errors import Cancelled, ConnectionClosed
 from wssync.executors import QueueExecutor
 from wssync.protocol.messages import Event

@@ -551,6 +551,17 @@ class SecretTests(unittest.TestCase):
             parse_url(f"ws://h:0/?a=1&token={SECRET}")
         self.assertIn("'ws://h:0/?a=1&token=***'", str(caught.exception))
 
+    def test_names_of_secrets(self) -> None:
+        """In whatever case, also in letters that only count as the same."""
+        parts = "token", "client_secret", "passwd", "pwd", "oauth", "api-key", "accessKey", "X-Signature", "credentials"
+        whole = "session", "jwt", "ticket", "key", "sig", "code", "sid", "pass", "\u017fecret", "to\u212aen"
+        for name in (*parts, *whole):
+            with self.subTest(name):
+                self.assertEqual(mask_secrets(f"/?{name}=1;{name.upper()}=2"), f"/?{name}=***;{name.upper()}=***")
+        for name in ("monkey", "design", "coder", "side", "bypass"):
+            with self.subTest(name):
+                self.assertEqual(mask_secrets(f"/?{name}=1"), f"/?{name}=1")
+
     @cases(
         question_marks="/?token" * 10_000,
         semicolons="/" + ";token" * 10_000,

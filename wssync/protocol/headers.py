@@ -8,6 +8,7 @@ Latin-1, one character a byte, as they came; that loses nothing and judges nothi
 from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
+from itertools import repeat
 
 from ..hints import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 from .patterns import pattern
@@ -41,7 +42,7 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: HeadersLike = None) -> None:
         self._fields: Tuple[Tuple[str, str], ...] = checked_fields(fields)
-        self._values: Dict[str, List[str]] = fields._values if type(fields) is Headers else _by_name(self._fields)
+        self._values: _Values = fields._values if type(fields) is Headers else _by_name(self._fields)
 
     @classmethod
     def from_lines(cls, text: str) -> Optional[Headers]:
@@ -62,7 +63,7 @@ class Headers(Mapping[str, str]):
 
     def get_all(self, name: str) -> List[str]:
         """The values of all fields of that name, in order; an empty list if there is none."""
-        return list(self._values.get(name.lower(), ()))
+        return _all_of(self._values.get(name.lower(), []))
 
     def replace(self, fields: HeadersLike) -> Headers:
         """A copy where the fields of these names are replaced by these, which come last."""
@@ -75,7 +76,7 @@ class Headers(Mapping[str, str]):
         return Headers(field for field in self._fields if field[0].lower() not in dropped)
 
     def __getitem__(self, name: str) -> str:
-        return ", ".join(self._values[name.lower()])
+        return ", ".join(_all_of(self._values[name.lower()]))
 
     def isdisjoint(self, names: AbstractSet[str]) -> bool:
         """Whether none of the `names`, which are in lower case, is here."""
@@ -104,7 +105,7 @@ class Headers(Mapping[str, str]):
         return NotImplemented
 
     def __hash__(self) -> int:
-        return hash(frozenset((name, tuple(values)) for name, values in self._values.items()))
+        return hash(frozenset((name, tuple(_all_of(values))) for name, values in self._values.items()))
 
     def __repr__(self) -> str:
         shown = [(name, "***" if _SECRET.fullmatch(name) else value) for name, value in self._fields]
@@ -115,11 +116,21 @@ HeadersLike = Union[None, Headers, Mapping[str, str], Iterable[Tuple[str, str]]]
 """What `Headers` can be made of."""
 
 
-def _by_name(fields: Iterable[Tuple[str, str]]) -> Dict[str, List[str]]:
-    values: Dict[str, List[str]] = {}
+_Values = Dict[str, Union[str, List[str]]]
+"""By name in lower case, the value, or the values where there are several: for one alone a list would weigh more than
+that, and an open connection keeps its response."""
+
+
+def _by_name(fields: Iterable[Tuple[str, str]]) -> _Values:
+    values: _Values = {}
     for name, value in fields:
-        values.setdefault(name.lower(), []).append(value)
+        key = name.lower()
+        values[key] = [*_all_of(values[key]), value] if key in values else value
     return values
+
+
+def _all_of(values: Union[str, List[str]]) -> List[str]:
+    return [values] if isinstance(values, str) else [*values]
 
 
 def is_token(text: str) -> bool:
@@ -176,13 +187,14 @@ def _pairs(fields: Union[Mapping[str, str], Iterable[Tuple[str, str]]]) -> Itera
 
 def _checked_at_once(fields: List[Any]) -> Tuple[Tuple[str, str], ...]:
     """The usual case, that all is well."""
+    names, values = zip(*fields)
     try:
-        good = _are_fields([name for name, _ in fields], [value for _, value in fields])
+        good = _are_fields(names, values)
     except TypeError:
         good = False
     if not good:
         return tuple(_checked_singly(fields))
-    return tuple([(name, value.strip(_OWS)) for name, value in fields])
+    return tuple(zip(names, map(str.strip, values, repeat(_OWS))))
 
 
 def _are_fields(names: Sequence[str], values: Sequence[str]) -> bool:

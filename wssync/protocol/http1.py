@@ -289,8 +289,7 @@ def format_response(status: int, reason: str, fields: HeadersLike, body: bytes =
 
 
 def _format_head(first: str, fields: HeadersLike) -> bytes:
-    lines = [first, *[f"{name}: {value}" for name, value in checked_fields(fields)]]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    return "\r\n".join((first, *map(": ".join, checked_fields(fields)), "", "")).encode("latin-1")
 
 
 def _parse_fields(lines: str, url: Optional[str] = None) -> Headers:

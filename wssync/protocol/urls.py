@@ -51,6 +51,8 @@ _SECRET_NAME = pattern(
     r"(?i)token|secret|passw|pwd|auth|api[-_.]?key|access[-_.]?key|signature|credential|session|jwt|ticket"
     r"|^(?:key|sig|code|sid|pass)$"
 )
+# One of these is in every name of which that says so. Most URLs have none, which is quickly seen.
+_IN_SECRET_NAMES = "token secret pass pwd auth key sig cred session jwt tick code sid".split()
 # Lone surrogates are no characters (they cannot be encoded); the rest are the C0 and C1 controls and DEL.
 _NO_TEXT = pattern("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BAD_ESCAPE = pattern(r"%(?![0-9A-Fa-f]{2})")
@@ -182,7 +184,9 @@ def mask_secrets(text: str) -> str:
     """
     if "@" in text:
         text = _USERINFO.sub("***@", text)
-    return _PARAMETER.sub(_mask_parameter, text) if "=" in text else text
+    if "=" in text and any(map(text.casefold().__contains__, _IN_SECRET_NAMES)):
+        text = _PARAMETER.sub(_mask_parameter, text)
+    return text
 
 
 def _mask_parameter(found: re.Match[str]) -> str:
