@@ -356,12 +356,12 @@ class WebSocketTask(SessionTask):
     @property
     def local_address(self) -> Optional[Tuple[str, int]]:
         """This end's IP address and port, once open."""
-        return self._connection.local_address
+        return self._connection.ask_addresses()[0]
 
     @property
     def remote_address(self) -> Optional[Tuple[str, int]]:
         """The other end's IP address and port, once open."""
-        return self._connection.remote_address
+        return self._connection.ask_addresses()[1]
 
     @property
     def latency(self) -> Optional[float]:

@@ -44,8 +44,8 @@ class OpeningTests(unittest.TestCase):
         self.assertTrue(all(send.completion.done for send in sends))
         rig.run_callbacks()
         self.assertEqual(rig.listener.heard, [("did_open", None)])
-        self.assertEqual(rig.connection.local_address, ("127.0.0.1", 50_000))
-        self.assertEqual(rig.connection.remote_address, ("127.0.0.1", 80))
+        self.assertEqual(rig.connection.ask_addresses()[0], ("127.0.0.1", 50_000))
+        self.assertEqual(rig.connection.ask_addresses()[1], ("127.0.0.1", 80))
         response = rig.connection.response
         assert response is not None
         self.assertEqual(response.status_code, 101)

@@ -394,6 +394,18 @@ class ClosingTests(TransportTestCase):
         stream.close()
         self.assertEqual((stream.local_address, stream.remote_address), (here, there))
 
+    def test_this_end_is_not_asked_for_before_somebody_wants_it(self) -> None:
+        """And once alone; nor is the other, by who knows it."""
+        left, right = self.sockets()
+        there = right.getsockname()
+        with mock.patch.object(socket.socket, "getpeername", side_effect=AssertionError):
+            stream = TCPStream(left, self.waker(), there)
+        self.assertEqual(stream.remote_address, there)
+        with mock.patch.object(socket.socket, "getsockname", side_effect=[("127.0.0.1", 5), AssertionError]) as ask:
+            ask.assert_not_called()
+            self.assertEqual([stream.local_address, stream.local_address], [("127.0.0.1", 5)] * 2)
+            stream.close()
+
     def test_an_ipv6_address_is_host_and_port(self) -> None:
         """Flow label and scope are left out."""
         left, _ = self.sockets()

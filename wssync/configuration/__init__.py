@@ -38,6 +38,9 @@ class _Oldest:
 
 _TLS_1_2: Any = _Oldest()
 _STANDARD = DeflateOptions()
+_AGENT = "wssync"
+_STANDARD_HEADERS = Headers([("User-Agent", _AGENT)])
+_IN_HEADERS = ("http_additional_headers", "user_agent", "origin")
 _MASKED = ("connection_proxy_dictionary", "http_cookie_storage", "url_credential_storage")
 
 SEVEN_DAYS = 604_800.0
@@ -116,7 +119,7 @@ class SessionConfiguration(Frozen):
     proxy: Union[bool, str, None] = True
     connection_proxy_dictionary: Optional[Mapping[str, Any]] = None
     origin: Optional[str] = None
-    user_agent: Optional[str] = "wssync"
+    user_agent: Optional[str] = _AGENT
     max_redirects: int = 20
     redirect_headers: Sequence[str] = ()
     netrc: Union[bool, str] = False
@@ -176,6 +179,8 @@ class SessionConfiguration(Frozen):
     @functools.cached_property
     def request_headers(self) -> Headers:
         """What goes into every opening request that does not have the header itself."""
+        if vars(self).keys().isdisjoint(_IN_HEADERS):
+            return _STANDARD_HEADERS
         extra = self.http_additional_headers
         ours = (("User-Agent", self.user_agent), ("Origin", self.origin))
         return Headers([*((name, value) for name, value in ours if value and name not in extra), *extra.fields])

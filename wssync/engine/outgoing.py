@@ -11,7 +11,6 @@ there says so under the mutex; only the holder of the write role, who sees that 
 
 from __future__ import annotations
 
-
 from ..hints import TYPE_CHECKING, Callable, Deque, List, Optional, Tuple, Union
 from ..protocol.closing import ClosingHandshake
 from ..protocol.frames import Opcode

@@ -18,6 +18,7 @@ from ..protocol.urls import WebSocketURL, mask_secrets
 from ..transport.clock import Deadline
 from ..transport.dial import DialOptions, dial
 from ..transport.stream import Stream
+from .tracing import unheard
 
 if TYPE_CHECKING:
     from ..protocol.proxy import Proxy
@@ -65,7 +66,8 @@ class Reaching:
 
     def _dial(self, host: str, port: int, url: WebSocketURL) -> Stream:
         context, configuration = self._context, self._context.plan.configuration
-        options = DialOptions(configuration.source_address, configuration.unix_path, context.trace)
+        trace = None if context.trace is unheard else context.trace
+        options = DialOptions(configuration.source_address, configuration.unix_path, trace)
         delay = _FIRST_DELAY
         while True:
             try:

@@ -99,7 +99,6 @@ class State:
         "inbox",
         "listener",
         "listens",
-        "local_address",
         "messages_received",
         "mutex",
         "opened",
@@ -109,7 +108,6 @@ class State:
         "protocol",
         "reader",
         "received",
-        "remote_address",
         "request",
         "response",
         "short_limit",
@@ -176,8 +174,6 @@ class State:
         self.listener: Optional[Listener] = None
         self.waker: Optional[Waker] = None
         self.thread: Optional[threading.Thread] = None
-        self.local_address: Optional[Address] = None
-        self.remote_address: Optional[Address] = None
         self.opened, self.ended, self.gone = Latch(), Latch(), Latch()
 
     @property
@@ -189,6 +185,14 @@ class State:
     def maximum_message_size(self, size: Optional[int]) -> None:
         self.size_limit = size
         self.short_limit = MAX_CONTROL_PAYLOAD if size is None else min(size, MAX_CONTROL_PAYLOAD)
+
+    def ask_addresses(self) -> Tuple[Optional[Address], Optional[Address]]:
+        """This end's and the other's, once open. Any thread: the mutex keeps the descriptor from being closed under the
+        question, for the engine thread asks before it closes that, and an answer is kept.
+        """
+        with self.mutex:
+            stream = self.stream
+            return (None, None) if stream is None else (stream.local_address, stream.remote_address)
 
     @property
     def suspended(self) -> bool:

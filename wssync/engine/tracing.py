@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
     Hook = Callable[[str, Any, Mapping[str, Any]], object]
 
-__all__ = ["EVENTS", "FrameWatch", "Tracer", "make_tracer", "masked"]
+__all__ = ["EVENTS", "FrameWatch", "Tracer", "make_tracer", "masked", "unheard"]
 
 EVENTS: Dict[str, Tuple[str, ...]] = {
     "waiting": ("reason",),
@@ -101,7 +101,7 @@ class Tracer:
     DEBUG level, if the program has loaded `logging` and wants to see that.
     """
 
-    __slots__ = ("_hook", "_hook_failed", "_now", "_task", "collector")
+    __slots__ = ("_clock", "_hook", "_hook_failed", "_task", "collector")
 
     def __init__(
         self,
@@ -113,13 +113,13 @@ class Tracer:
         self._task = None if task is None else weakref.ref(task)  # which knows its connection, which knows this
         self._hook = hook
         self._hook_failed = False
-        self._now = (Clock() if clock is None else clock).now
+        self._clock = Clock() if clock is None else clock
         self.collector = collector
 
     def emit(self, event: str, **fields: Any) -> None:
         """Tell of an event of the table above. Raises nothing but what interrupts the program."""
         if self.collector is not None:
-            self.collector.note(event, self._now(), fields)
+            self.collector.note(event, self._clock.now(), fields)
         if self._hook is not None or _debug_log() is not None:
             self._tell(event, fields)
 
@@ -159,6 +159,10 @@ def make_tracer(
 
         collector = Collector(clock.now, created)
     return Tracer(task, hook, collector, clock)
+
+
+def unheard(event: str, **fields: object) -> None:
+    """In the place of `Tracer.emit`, where nobody listens."""
 
 
 class FrameWatch:

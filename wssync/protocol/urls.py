@@ -52,7 +52,7 @@ _SECRET_NAME = pattern(
     r"|^(?:key|sig|code|sid|pass)$"
 )
 # One of these is in every name of which that says so. Most URLs have none, which is quickly seen.
-_IN_SECRET_NAMES = "token secret pass pwd auth key sig cred session jwt tick code sid".split()
+_HINTS = ("token", "secret", "pass", "pwd", "auth", "key", "sig", "cred", "session", "jwt", "tick", "code", "sid")
 # Lone surrogates are no characters (they cannot be encoded); the rest are the C0 and C1 controls and DEL.
 _NO_TEXT = pattern("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _BAD_ESCAPE = pattern(r"%(?![0-9A-Fa-f]{2})")
@@ -184,7 +184,7 @@ def mask_secrets(text: str) -> str:
     """
     if "@" in text:
         text = _USERINFO.sub("***@", text)
-    if "=" in text and any(map(text.casefold().__contains__, _IN_SECRET_NAMES)):
+    if "=" in text and any(map(text.casefold().__contains__, _HINTS)):
         text = _PARAMETER.sub(_mask_parameter, text)
     return text
 

@@ -27,8 +27,7 @@ from ..errors import (
     HostNotFound,
     TimedOut,
 )
-from ..frozen import Frozen
-from ..hints import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Tuple
+from ..hints import TYPE_CHECKING, Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from .stream import Address, Stream, TCPStream
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ _serial = itertools.count(1)
 Target = Tuple[int, Tuple[Any, ...]]
 """A family, and an address of it as `socket.connect` wants it."""
 
+Connected = Tuple[socket.socket, Target]
+
 Sources = Dict[int, Tuple[Any, ...]]
 """Families, and an address of each as `socket.bind` wants it."""
 
@@ -59,7 +60,7 @@ Failure = Tuple[Target, OSError]
 Trace = Callable[..., object]
 
 
-class DialOptions(Frozen):
+class DialOptions(NamedTuple):
     """Where a connection starts from, whether it stays on this machine, and who hears of its steps.
 
     source_address: (host, port) to connect from, as in `socket.create_connection`: "" is any address, 0 any port.
@@ -99,17 +100,18 @@ def dial(
     """
     try:
         if options.unix_path is None:
-            sock = _connect(host, port, attempt, options)
-        else:
-            sock = _connect_to_path(options.unix_path, attempt, options.trace)
-        return _connected(sock, attempt, options.trace)
+            sock, target = _connect(host, port, attempt, options)
+            return _connected(sock, attempt, options.trace, _address(target))
+        return _connected(_connect_to_path(options.unix_path, attempt, options.trace), attempt, options.trace)
     except (ConnectionFailed, TimedOut) as error:
         error.url = error.url or url
         raise
 
 
-def _connected(sock: socket.socket, attempt: Attempt, trace: Optional[Trace]) -> Stream:
-    stream = TCPStream(sock, attempt.waker)
+def _connected(
+    sock: socket.socket, attempt: Attempt, trace: Optional[Trace], remote: Optional[Address] = None
+) -> Stream:
+    stream = TCPStream(sock, attempt.waker, remote)
     try:
         if trace is not None:
             trace("connect_end", local=stream.local_address, remote=stream.remote_address)
@@ -119,7 +121,7 @@ def _connected(sock: socket.socket, attempt: Attempt, trace: Optional[Trace]) ->
     return stream
 
 
-def _connect(host: str, port: int, attempt: Attempt, options: DialOptions) -> socket.socket:
+def _connect(host: str, port: int, attempt: Attempt, options: DialOptions) -> Connected:
     targets = _resolve(host, port, attempt, options.trace)
     if options.source_address is None:
         return _Race(targets, attempt, trace=options.trace).run(f"{host} port {port}")
@@ -254,8 +256,10 @@ class _Race:
         self._failures: List[Failure] = []
         self._next_start = self._clock.now()
 
-    def run(self, place: str) -> socket.socket:
-        """The first socket that is connected; all others are closed. `place` is for the message if there is none."""
+    def run(self, place: str) -> Connected:
+        """The first socket that is connected, and to what; all others are closed. `place` is for the message if there
+        is none.
+        """
         try:
             while self._waiting or self._pending:
                 if self._waiting and self._clock.now() >= self._next_start:
@@ -293,14 +297,13 @@ class _Race:
         else:
             self._fail(sock, _error(code))
 
-    def _wait(self) -> Optional[socket.socket]:
+    def _wait(self) -> Optional[Connected]:
         timeout = max(0.0, self._next_start - self._clock.now()) if self._waiting else None
         _, writable = self._attempt.wait((), list(self._pending), timeout)
         for sock in [sock for sock in self._pending if sock in writable]:
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:
-                del self._pending[sock]
-                return sock
+                return sock, self._pending.pop(sock)
             self._fail(sock, _error(code))
         return None
 

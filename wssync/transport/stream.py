@@ -221,7 +221,8 @@ class TCPStream(Stream):
     not wait; elsewhere the socket does not block.
     """
 
-    def __init__(self, sock: socket.socket, waker: Waker) -> None:
+    def __init__(self, sock: socket.socket, waker: Waker, remote: Optional[Address] = None) -> None:
+        """`remote` is where it was connected to, for who knows that."""
         self._blocks = _may_block(sock)
         sock.settimeout(None if self._blocks else 0.0)
         self._sock = sock
@@ -232,8 +233,9 @@ class TCPStream(Stream):
         self._received: List[bytes] = []
         self._sent: List[int] = []
         self._write_closed = False
-        self._local = _address(sock.getsockname)
-        self._remote = _address(sock.getpeername)
+        self._is_local_known = False
+        self._local: Optional[Address] = None
+        self._remote = remote or _address(sock.getpeername)
 
     def wait(self, read: bool, write: bool, timeout: Optional[float], *, owner: bool = True) -> Tuple[bool, bool]:
         """See `Stream.wait`."""
@@ -338,15 +340,25 @@ class TCPStream(Stream):
 
     def close(self) -> None:
         """See `Stream.close`."""
+        self._ask_local()
         self._sock.close()
 
     def abandon(self) -> None:
         """The same as `close()`, which sends nothing either."""
-        self._sock.close()
+        self.close()
 
     @property
     def local_address(self) -> Optional[Address]:
         """See `Stream.local_address`."""
+        return self._ask_local()
+
+    def _ask_local(self) -> Optional[Address]:
+        """Asked for when somebody wants it, at last before the close: writing an address down takes glibc a kilobyte of
+        stack, and the connection's thread one page more for its whole life.
+        """
+        if not self._is_local_known:
+            self._local = _address(self._sock.getsockname)
+            self._is_local_known = True
         return self._local
 
     @property

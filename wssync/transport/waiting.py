@@ -19,7 +19,6 @@ import select
 import socket
 import sys
 import threading
-from collections import defaultdict
 
 from ..errors import TimedOut
 from ..hints import (
@@ -27,7 +26,7 @@ from ..hints import (
     AbstractSet,
     Any,
     Callable,
-    DefaultDict,
+    Dict,
     Iterable,
     List,
     Optional,
@@ -185,7 +184,12 @@ def _is_closed() -> OSError:
 def _by_poll(
     reading: AbstractSet[int], writing: AbstractSet[int], timeout: Optional[float]
 ) -> Tuple[Set[int], Set[int]]:
-    poll = _prepare(reading, writing)
+    assert _new_poll is not None
+    poll = _new_poll()
+    for number in reading:
+        poll.register(number, _POLLIN)
+    for number in writing:
+        poll.register(number, _POLLIN | _POLLOUT if number in reading else _POLLOUT)
     readable, writable = set(), set()
     for number, flags in poll.poll(_milliseconds(timeout)):
         if flags & _POLLNVAL:
@@ -195,14 +199,6 @@ def _by_poll(
         if number in writing and flags & (_POLLOUT | _TROUBLE):
             writable.add(number)
     return readable, writable
-
-
-def _prepare(reading: AbstractSet[int], writing: AbstractSet[int]) -> select.poll:
-    assert _new_poll is not None
-    poll: select.poll = _new_poll()
-    for number in reading | writing:
-        poll.register(number, (_POLLIN if number in reading else 0) | (_POLLOUT if number in writing else 0))
-    return poll
 
 
 def _is_invalid(number: int) -> OSError:
@@ -240,7 +236,7 @@ class Watch:
     def __init__(self, sock: HasFileno, waker: Waker) -> None:
         self._sock = sock
         self._waker = waker
-        self._idle: DefaultDict[Tuple[bool, bool, bool], List[select.poll]] = defaultdict(list)
+        self._idle: Dict[int, select.poll] = {}
 
     def wait(self, read: bool, write: bool, timeout: Optional[float], owner: bool = True) -> Tuple[bool, bool]:
         """Wait for the socket; return whether it is readable and whether it is writable (False for what was not asked).
@@ -251,13 +247,10 @@ class Watch:
         if _new_poll is None:
             return self._select(read, write, timeout, owner)
         number = _descriptor(self._sock)
-        idle = self._idle[read, write, owner]
-        try:
-            poll = idle.pop()
-        except IndexError:
-            poll = self._prepare(number, read, write, owner)
+        kind = read | write << 1 | owner << 2
+        poll = self._idle.pop(kind, None) or self._prepare(number, read, write, owner)
         found = poll.poll(_milliseconds(timeout))
-        idle.append(poll)
+        self._idle[kind] = poll
         readable = writable = False
         for ready, flags in found:
             if flags & _POLLNVAL:
@@ -270,13 +263,15 @@ class Watch:
         return readable, writable
 
     def _prepare(self, number: int, read: bool, write: bool, owner: bool) -> select.poll:
-        reading = {number} if read else set()
-        if owner:
-            reading.add(_descriptor(self._waker))
-        writing = {number} if write else set()
-        if not reading and not writing:
+        assert _new_poll is not None
+        poll: select.poll = _new_poll()
+        if read or write:
+            poll.register(number, (_POLLIN if read else 0) | (_POLLOUT if write else 0))
+        elif not owner:
             raise ValueError("nothing to wait for")
-        return _prepare(reading, writing)
+        if owner:
+            poll.register(_descriptor(self._waker), _POLLIN)
+        return poll
 
     def _select(self, read: bool, write: bool, timeout: Optional[float], owner: bool) -> Tuple[bool, bool]:
         # A shutdown need not end another thread's select on Windows, so there all watch the waker and the owner clears
