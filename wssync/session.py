@@ -8,7 +8,6 @@ given, or one thread of its own. Invalidating it ends that: no more tasks, and w
 from __future__ import annotations
 
 import functools
-import itertools
 import threading
 import weakref
 
@@ -71,7 +70,7 @@ class Session:
         if executor is None:
             executor = self._own_executor = _OwnExecutor()
         self._executor = executor
-        self._numbers = itertools.count(1)
+        self._made = 0
         self._tls: Optional[TLSTerms] = None
         self._shared = False
         self._invalid = False
@@ -144,7 +143,7 @@ class Session:
         with self._lock:
             if self._invalid:
                 raise SessionInvalidated("the session was invalidated: it makes no more tasks", url=shown)
-            number = next(self._numbers)
+            number = self._made = self._made + 1
             task = WebSocketTask(self, number, plan, connection)
             self._fresh[number] = weakref.ref(task, functools.partial(_forget, weakref.ref(self), number))
         created = method_of(self._delegate, "did_create_task")
@@ -212,11 +211,13 @@ class Session:
             if any(reference() is not None for reference in list(self._fresh.values())):
                 return
             self._announced = True
-        farewell = Strand(self._executor, lambda error: None)
         method = method_of(self._delegate, "session_did_become_invalid")
-        if method is not None:
-            farewell.put(method, self, None)
-            farewell.kick()
+        if method is None:
+            self._dissolve()
+            return
+        farewell = Strand(self._executor, lambda error: None)
+        farewell.put(method, self, None)
+        farewell.kick()
         farewell.finish(self._dissolve)
 
     def _dissolve(self) -> None:

@@ -12,7 +12,6 @@ import threading
 
 from .delegate import method_of
 from .engine.connection import Connection
-from .engine.goodbye import remember_connection
 from .engine.loop import Engine
 from .engine.plan import Plan
 from .engine.state import Phase
@@ -178,7 +177,6 @@ class SessionTask:
         """Start the task, or undo one `suspend()`. More of them, and one after the end, do nothing."""
         self._prepare()
         if self._connection.resume():
-            remember_connection(self._connection)
             Engine(self._connection, self._plan, self._earliest_begin_date).start()
 
     def suspend(self) -> None:

@@ -15,6 +15,7 @@ from wssync.engine.calls import PROMPT
 from wssync.engine.completions import Handler, Result, Waiter
 from wssync.engine.connection import Connection
 from wssync.engine.loop import LINGER
+from wssync.engine.queues import EMPTY
 from wssync.engine.state import CALLER_BUDGET, Phase
 from wssync.errors import Cancelled, ConnectionClosed, ProtocolError, SendQueueFull, WebSocketError
 from wssync.protocol.frames import Opcode
@@ -893,7 +894,13 @@ class WeightTests(unittest.TestCase):
     def test_an_instance_has_no_dictionary_of_its_own(self) -> None:
         """A new name in the state is one more slot."""
         rig = Rig(self)
-        self.assertEqual(vars(rig.connection), {})
+        self.assertEqual((vars(rig.connection), vars(rig.connection.outbox)), ({}, {}))
+
+    def test_what_an_idle_connection_keeps(self) -> None:
+        """A queue that nothing was put in is the common one."""
+        connection = Rig(self).connection
+        queues = connection.outbox._messages, connection.outbox._in_flight, connection.inbox._waiters
+        self.assertEqual([queue is EMPTY for queue in queues], [True] * 3)
 
 
 class LockTests(unittest.TestCase):

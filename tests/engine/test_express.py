@@ -465,6 +465,7 @@ class ReceiveTests(unittest.TestCase):
         """Rule 47: an early receive waits in the row."""
         connection = Rig(self, opened=False).connection
         connection.inbox.held = False
+        connection.inbox.match(connection.strand)
         self.assertIsNotNone(connection.inbox.express)
         self.assertIsNone(connection.receive_at_once(None))
 

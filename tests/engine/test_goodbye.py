@@ -39,8 +39,8 @@ goodbye._connections = [Fake()]
 
 class GoodbyeTestCase(unittest.TestCase):
     def setUp(self) -> None:
-        for name in ("_connections", "_forkable"):
-            patch: Any = mock.patch.object(goodbye, name, weakref.WeakSet())
+        for name, empty in (("_connections", set()), ("_forkable", weakref.WeakSet())):
+            patch: Any = mock.patch.object(goodbye, name, empty)
             patch.start()
             self.addCleanup(patch.stop)
 
@@ -87,14 +87,15 @@ class ExitTests(GoodbyeTestCase):
         self.assertIsInstance(rig.verdict, Cancelled)
 
     def test_what_is_gone_is_left_alone(self) -> None:
-        """A connection that has ended, or that nobody holds any more."""
+        """A connection that has ended is forgotten with its thread, and is not said goodbye to while it goes."""
         rig = Rig(self)
         goodbye.remember_connection(rig.connection)
         rig.connection.cancel()
         rig.finish()
+        self.assertEqual(goodbye._connections, set())
+        goodbye.remember_connection(rig.connection)
         with mock.patch.object(rig.connection, "close", side_effect=AssertionError):
             goodbye.say_goodbye()
-        self.assertEqual(len(goodbye._connections), 1)
 
     def test_it_is_asked_for_at_exit(self) -> None:
         """Python runs it before the interpreter goes."""
@@ -120,6 +121,7 @@ class ForkTests(GoodbyeTestCase):
         rig.clock.wakers.clear()
         goodbye._after_fork()
         self.assertEqual(abandoned, [thing])
+        self.assertEqual(goodbye._connections, set())
         self.assertIs(rig.connection.phase, Phase.GONE)
 
     @unittest.skipUnless(hasattr(os, "fork") and sys.platform != "win32", "there is no fork here")

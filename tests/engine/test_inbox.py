@@ -137,6 +137,7 @@ class ExpressTests(InboxTestCase):
         self.assertTrue(self.inbox.held)
         self.assertIsNone(self.inbox.express)
         self.inbox.held = False
+        self.inbox.match(self.strand)
         self.assertOpen()
 
     def test_reading_that_waits_for_room_closes_it(self) -> None:

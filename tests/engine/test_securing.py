@@ -114,8 +114,8 @@ class SecuringTestCase(unittest.TestCase):
         self.delegate = Questions(**{name: answer})
 
     def securing(self) -> Securing:
-        plan = Plan(Request(URL), (), self.configuration, lambda: self.fail(), Gate(6))
-        object.__setattr__(plan, "__dict__", {**vars(plan), "tls": lambda: "terms"})
+        terms: Any = lambda: "terms"  # noqa: E731
+        plan = Plan(Request(URL), (), self.configuration, terms, Gate(6))
         attempts: Any = mock.Mock()
         asks: Any = self.delegate
         trace: Any = lambda event, **fields: self.traced.append(event)  # noqa: E731

@@ -65,7 +65,8 @@ class Connection(Blocking):
             starting = self.phase is Phase.NEW
             if starting:
                 self.phase = Phase.OPENING
-        self.flush()
+        if not starting:  # else nothing can be written, and nobody has an answer
+            self.flush()
         return starting
 
     # -- ending --------------------------------------------------------------------------------------------------------

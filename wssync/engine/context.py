@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ..frozen import Frozen
-from ..hints import Callable
+from ..hints import Callable, NamedTuple
 from .asking import Questions
 from .attempts import Attempts
 from .plan import Plan
@@ -11,7 +10,7 @@ from .plan import Plan
 __all__ = ["Context"]
 
 
-class Context(Frozen):
+class Context(NamedTuple):
     """The opening that a part belongs to.
 
     `trace` hears of every step. `step_aside` lets others open who wait for their turn: it is called when this one waits

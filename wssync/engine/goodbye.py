@@ -11,7 +11,7 @@ import atexit
 import os
 import weakref
 
-from ..hints import TYPE_CHECKING, Protocol
+from ..hints import TYPE_CHECKING, Protocol, Set
 from ..transport.clock import Clock, Deadline
 from .connection import Connection
 
@@ -23,18 +23,23 @@ if TYPE_CHECKING:
         def abandon(self) -> None: ...
 
 
-__all__ = ["remember_connection", "remember_fork"]
+__all__ = ["forget_connection", "remember_connection", "remember_fork"]
 
 PATIENCE = 1.0
 """Seconds for all goodbyes together: a program that ends must end."""
 
-_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+_connections: Set[Connection] = set()  # none is lost in it: each thread has an end, where it is forgotten
 _forkable: weakref.WeakSet[Forkable] = weakref.WeakSet()
 
 
 def remember_connection(connection: Connection) -> None:
     """From now on the connection is said goodbye to at exit, and abandoned in a child process."""
     _connections.add(connection)
+
+
+def forget_connection(connection: Connection) -> None:
+    """It is gone."""
+    _connections.discard(connection)
 
 
 def remember_fork(thing: Forkable) -> None:
@@ -44,7 +49,7 @@ def remember_fork(thing: Forkable) -> None:
 
 def say_goodbye() -> None:
     """Close what is open with 1001, within one second for all."""
-    connections = [connection for connection in _connections if not connection.gone.is_set()]
+    connections = [connection for connection in list(_connections) if not connection.gone.is_set()]
     for connection in connections:
         connection.close(1001, None, PATIENCE)
     deadline = Deadline(Clock(), PATIENCE)
@@ -56,6 +61,7 @@ def say_goodbye() -> None:
 def _after_fork() -> None:
     for thing in [*_connections, *_forkable]:
         thing.abandon()
+    _connections.clear()
 
 
 atexit.register(say_goodbye)

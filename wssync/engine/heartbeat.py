@@ -12,7 +12,6 @@ same without the call).
 from __future__ import annotations
 
 import enum
-import itertools
 
 from ..hints import List, Optional
 from ..strand import Strand
@@ -43,11 +42,13 @@ class Verdict(enum.Enum):
 class Heartbeat:
     """The pings of one connection."""
 
+    __slots__ = ("_asked_at", "_interval", "_number", "_outstanding", "_timeout", "heard_at", "latency")
+
     def __init__(self, interval: Optional[float], timeout: Optional[float]) -> None:
         self._interval = interval
         self._timeout = timeout
         self._outstanding: List[Ping] = []  # a deque, empty, is heavier than all else here
-        self._numbers = itertools.count(1)
+        self._number = 0
         self._asked_at = 0.0
         self.heard_at: Optional[float] = 0.0
         """When something was received last; `None` if nothing was since a ping went out for that."""
@@ -56,7 +57,8 @@ class Heartbeat:
     def ping(self, payload: Optional[bytes], completion: Optional[Completion[float]] = None) -> Ping:
         """A ping to be sent; without a payload of its own it gets one that no other ping has."""
         if payload is None:
-            payload = next(self._numbers).to_bytes(8, "big")
+            self._number += 1
+            payload = self._number.to_bytes(8, "big")
         ping = Ping(payload, completion)
         self._outstanding.append(ping)
         return ping

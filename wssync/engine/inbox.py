@@ -125,9 +125,10 @@ class Inbox:
     @held.setter
     def held(self, held: bool) -> None:
         self._held = held
-        self._review()
-        if held and self.readiness is not None:  # else `match` follows: what others wait for is not to be seen before
-            self.readiness.show(self.has_answer)
+        if held:  # else `match` follows: what others wait for is not to be seen before
+            self._review()
+            if self.readiness is not None:
+                self.readiness.show(self.has_answer)
 
     def defer(self, fault: ConnectionClosed) -> None:
         """The peer broke the protocol behind the messages that are here."""
@@ -260,8 +261,8 @@ class Inbox:
     def end(self, error: WebSocketError, strand: Strand, *, drop: bool) -> None:
         """No message comes any more: what is left can still be received (unless `drop`), then comes `error`."""
         self._over = error
-        self._review()
         if drop:
+            self._review()
             self._ready.clear()
         self.match(strand)
 

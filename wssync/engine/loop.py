@@ -31,11 +31,13 @@ from ..transport.stream import Stream
 from ..transport.waiting import Waker, wait_for
 from .asking import Questions
 from .connection import Connection
+from .goodbye import forget_connection, remember_connection
 from .heartbeat import Verdict
 from .opening import Opening
 from .plan import Opened, Plan
 from .reader import Reader
 from .state import Phase
+from .tracing import unheard
 
 if TYPE_CHECKING:
     import datetime
@@ -82,6 +84,7 @@ class Engine:
         connection = self._connection
         connection.waker = self._waker
         connection.clock.attend(self._waker)
+        remember_connection(connection)
         thread = threading.Thread(target=self.run, name=f"wssync-read-{next(_numbers)}", daemon=True)
         connection.thread = thread
         try:
@@ -111,7 +114,7 @@ class Engine:
     def _open(self) -> Opened:
         connection = self._connection
         tracer = connection.tracer
-        trace = tracer.emit if tracer.is_wanted else _ignore
+        trace = tracer.emit if tracer.is_wanted else unheard
         opening = Opening(self._plan, self._waker, connection.clock, self._check, Questions(connection), trace)
         try:
             return opening.run(self._begin)
@@ -162,8 +165,6 @@ class Engine:
             connection.protocol = opened.verdict.protocol
             connection.extensions = opened.verdict.extensions
             connection.stream = opened.stream
-            connection.local_address = opened.stream.local_address
-            connection.remote_address = opened.stream.remote_address
             connection.outbox.attach(opened.stream, Encoder(Role.CLIENT, compressor), connection.tracer)
             connection.heartbeat.heard(now)
             connection.reader = reader
@@ -301,6 +302,7 @@ class Engine:
             connection.phase = Phase.GONE
             connection.waker = connection.reader = None
         self._waker.close()
+        forget_connection(connection)
         connection.gone.set()
 
     def _say_goodbye(self) -> None:
@@ -351,10 +353,6 @@ class Engine:
         return due if connection.close_due is None else min(due, connection.close_due)
 
 
-def _ignore(event: str, **fields: object) -> None:
-    """In the place of a tracer to which nobody listens."""
-
-
 def _soonest(moments: Iterable[Optional[float]]) -> Optional[float]:
     return min([moment for moment in moments if moment is not None], default=None)
 
@@ -377,4 +375,5 @@ def _guard(step: Callable[[], None]) -> None:
 
 def _close(connection: Connection, stream: Stream) -> None:
     connection.outbox.detach()
+    connection.ask_addresses()
     stream.close()

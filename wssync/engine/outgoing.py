@@ -48,6 +48,7 @@ class Outgoing:
     """Messages, pings, pongs and at last a Close, none of which has begun to leave."""
 
     __slots__ = (
+        "__dict__",
         "_barred",
         "_begun",
         "_close",

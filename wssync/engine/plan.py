@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ..configuration import SessionConfiguration
-from ..frozen import Frozen
-from ..hints import TYPE_CHECKING, Callable, Optional, Sequence
+from ..hints import TYPE_CHECKING, Callable, NamedTuple, Optional, Sequence
 from ..protocol.handshake import Accepted
 from ..protocol.http1 import Request, Response
 from ..protocol.urls import WebSocketURL
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Opened", "Plan"]
 
 
-class Plan(Frozen):
+class Plan(NamedTuple):
     """What is to be opened, and with what."""
 
     request: Request
@@ -26,7 +25,7 @@ class Plan(Frozen):
     configuration: SessionConfiguration
     tls: Callable[[], TLSTerms]
     gate: Gate
-    dial: Callable[..., Stream] = staticmethod(dial)  # else it would be a method
+    dial: Callable[..., Stream] = dial
 
     @property
     def url(self) -> WebSocketURL:
@@ -44,7 +43,7 @@ class Plan(Frozen):
         return self.configuration.timeout_interval_for_request if own is None else own
 
 
-class Opened(Frozen):
+class Opened(NamedTuple):
     """An open connection, and what came behind the response head: the first frames (rule 47)."""
 
     stream: Stream
