@@ -172,6 +172,8 @@ class Session:
         with self._lock:
             self._running[task.task_identifier] = task
             self._fresh.pop(task.task_identifier, None)
+            if not self._fresh:
+                self._fresh = {}  # an emptied one keeps its table
 
     def _let_go(self, task: WebSocketTask) -> None:
         """A task has ended and all its callbacks have run; its thread may still have the socket to close."""

@@ -33,6 +33,8 @@ class Ticket:
 class Gate:
     """The rows of one session. Any thread may use it."""
 
+    __slots__ = ("_limit", "_lock", "_rows")
+
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
@@ -56,6 +58,8 @@ class Gate:
             row.remove(ticket)
             if not row:
                 del self._rows[ticket.host]
+            if not self._rows:
+                self._rows = {}  # an emptied one keeps its table
             admitted = [other for other in row[: self._limit] if not other.granted]
             for other in admitted:
                 other.granted = True

@@ -28,6 +28,8 @@ _as_result = functools.partial(tuple.__new__, Result)
 class Handed:
     """The messages on the executor: of single receives, and of `receive_each`."""
 
+    __slots__ = ("__dict__", "_series", "_sizes")
+
     def __init__(self) -> None:
         self._sizes: Optional[Deque[int]] = None  # most connections have no handlers, and a deque is heavy, empty too
         self._series: List[Series] = []

@@ -133,7 +133,7 @@ class State:
         self.created = clock.now()
         self.tracer = _UNHEARD
         self.mutex = threading.Lock()
-        self.strand = Strand(executor, _refusal(weakref.ref(self)))
+        self.strand = Strand(executor, _Refusal(self))
         self.closing = ClosingHandshake()
         self.outbox = Outbox(self.mutex, self.strand, clock.now, self.closing)
         self.inbox = Inbox(configuration.queue_limits)
@@ -328,16 +328,14 @@ class State:
             waker.wake()
 
 
-def _refusal(state: weakref.ref[State]) -> Callable[[BaseException], None]:
+class _Refusal(weakref.ref[State]):
     """What the strand calls when the executor takes no more work: the task is cancelled."""
 
-    def refused(error: BaseException) -> None:
-        target = state()
-        if (
-            target is not None and target.phase is not Phase.NEW
-        ):  # else nothing waits, and it says so again when it does
+    __slots__ = ()
+
+    def __call__(self, error: BaseException) -> None:  # type: ignore[override]
+        target = super().__call__()
+        if target is not None and target.phase is not Phase.NEW:  # else nothing waits, and it says so when it does
             cause = Cancelled(f"the executor takes no more callbacks: {error}")
             cause.__cause__ = error
             target.end(cause)
-
-    return refused

@@ -184,6 +184,8 @@ class ClosingHandshake:
     1005.
     """
 
+    __slots__ = ("_state", "received", "sent")
+
     def __init__(self) -> None:
         self._state = ClosingState.OPEN
         self.sent: CloseStatus = None

@@ -82,6 +82,8 @@ class EventDescriptor:
     It costs a tenth of a pair of sockets, whichever way that is counted: system calls, time or memory of the kernel.
     """
 
+    __slots__ = "_number"
+
     def __init__(self, number: int) -> None:
         self._number = number
 
@@ -107,6 +109,8 @@ class Waker:
     `wake()` takes no lock and does not block: it may be called in a signal handler and in a finalizer. It is sticky:
     once woken, the descriptor is readable until `clear()`.
     """
+
+    __slots__ = ("__weakref__", "_reader", "_writer")
 
     def __init__(self) -> None:
         self._reader: Union[_OwnedSocket, EventDescriptor, None]
@@ -232,6 +236,8 @@ class Watch:
 
     The `poll` objects are kept; two threads that wait at once never share one, which `poll` would refuse.
     """
+
+    __slots__ = ("_idle", "_sock", "_waker")
 
     def __init__(self, sock: HasFileno, waker: Waker) -> None:
         self._sock = sock
