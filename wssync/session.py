@@ -403,8 +403,8 @@ def connect(
         request = request.replace(headers=request.headers.replace(headers))
     session = Session(configuration or SessionConfiguration.ephemeral(), delegate=delegate, executor=executor)
     task = session.websocket_task(request, protocols)
-    task.resume()
     session.finish_tasks_and_invalidate()
+    task.resume()
     try:
         _wait_until_open(task, timeout)
         return task

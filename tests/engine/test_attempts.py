@@ -54,10 +54,10 @@ class AttemptsTests(unittest.TestCase):
 
     def test_each_is_checked_with_its_own_deadline(self) -> None:
         """So that whoever holds it pauses the right one."""
-        part = self.attempts.part(5.0)
-        for attempt in (self.attempts.whole, self.attempts.between, part):
+        attempts = self.attempts.whole, self.attempts.between, self.attempts.part(5.0)
+        for attempt in attempts:
             attempt.check()
-        self.assertEqual(self.checked, [self.attempts.whole.deadline, self.attempts.between.deadline, part.deadline])
+        self.assertEqual(self.checked, [attempt.deadline for attempt in attempts])
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ from wssync.engine.queues import EMPTY, own
 
 class OwnTests(unittest.TestCase):
     def test_a_queue_of_one_s_own_in_the_place_of_the_common_one(self) -> None:
+        """What is put in is in no other."""
         first: Deque[int] = own(EMPTY)
         second: Deque[int] = own(EMPTY)
         first.append(1)
         self.assertEqual((list(first), list(second), list(EMPTY)), ([1], [], []))
 
     def test_a_queue_of_one_s_own_stays(self) -> None:
+        """With what is in it."""
         queue: Deque[int] = deque()
         self.assertIs(own(queue), queue)
 

@@ -32,8 +32,11 @@ class Attempts:
         self._resource = Deadline(clock, resource)
         self.whole = self._attempt(request, self._resource)
         """Everything that counts for the exchange under way."""
-        self.between = self._attempt(None, self._resource)
+
+    @property
+    def between(self) -> Attempt:
         """Waiting that is nobody's slowness: for one's turn, or for a network."""
+        return self._attempt(None, self._resource)
 
     def part(self, seconds: float) -> Attempt:
         """A smaller limit within the exchange."""

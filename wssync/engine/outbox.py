@@ -152,11 +152,11 @@ class Outbox(Outgoing):
     @property
     def has_rest(self) -> bool:
         """Whether anything is left that may go out."""
-        if self._stream is None or self.broken is not None or self._held:
+        stream = self._stream
+        if stream is None or self.broken is not None or self._held:
             return False
-        if len(self._tail) or self._current is not None or self._stream.has_output or self._in_flight:
-            return True
-        return self.has_next
+        begun = len(self._tail) or self._current is not None or self._in_flight or stream.has_output
+        return bool(begun) or self.has_next
 
     @property
     def is_clean(self) -> bool:
@@ -224,7 +224,7 @@ class Outbox(Outgoing):
                 self._tail = memoryview(self._refill())
             tail = self._tail
             accepted = stream.send(tail) if len(tail) else 0
-            self._tail = tail[accepted:] if accepted < len(tail) else _NOTHING
+            self._tail = tail[accepted:]
             self._sent_total += accepted
             self.wire_sent += accepted
             flushed = stream.flush()
@@ -299,6 +299,7 @@ class Outbox(Outgoing):
 
     def _confirm(self) -> None:
         """The kernel has everything up to here: those messages are sent. Write role."""
+        self._tail = self._tail or _NOTHING
         flight = self._in_flight
         while flight and flight[0][1] <= self._sent_total:
             with self._mutex:

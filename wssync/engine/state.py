@@ -333,7 +333,7 @@ class _Refusal(weakref.ref[State]):
 
     __slots__ = ()
 
-    def __call__(self, error: BaseException) -> None:  # type: ignore[override]
+    def __call__(self, error: BaseException) -> None:  # type: ignore[override] # not the state: what it says to that
         target = super().__call__()
         if target is not None and target.phase is not Phase.NEW:  # else nothing waits, and it says so when it does
             cause = Cancelled(f"the executor takes no more callbacks: {error}")

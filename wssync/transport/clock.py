@@ -69,23 +69,25 @@ class Deadline:
     @property
     def seconds(self) -> Optional[float]:
         """The limit that is nearer, as a whole."""
-        within, own = self._within, self._own_remaining()
-        left = None if within is None else within.remaining()
+        now, within = self.clock.now(), self._within
+        own, left = self._own_left(now), None if within is None else within._left(now)
         if within is not None and left is not None and (own is None or left < own):
             return within.seconds
         return self._seconds
 
     def remaining(self) -> Optional[float]:
         """Seconds left, 0.0 when it has passed, `None` when there is no limit."""
-        own = self._own_remaining()
-        left = None if self._within is None else self._within.remaining()
+        return self._left(self.clock.now())
+
+    def _left(self, now: float) -> Optional[float]:
+        own, within = self._own_left(now), self._within
+        left = None if within is None else within._left(now)
         return own if left is None else left if own is None else min(own, left)
 
-    def _own_remaining(self) -> Optional[float]:
+    def _own_left(self, now: float) -> Optional[float]:
         if self._seconds is None:
             return None
-        now = self._paused_at if self._pauses else self.clock.now()
-        return max(0.0, self._started + self._seconds - now)
+        return max(0.0, self._started + self._seconds - (self._paused_at if self._pauses else now))
 
     def expired(self) -> bool:
         """Whether the time is up."""

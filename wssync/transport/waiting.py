@@ -82,8 +82,6 @@ class EventDescriptor:
     It costs a tenth of a pair of sockets, whichever way that is counted: system calls, time or memory of the kernel.
     """
 
-    __slots__ = "_number"
-
     def __init__(self, number: int) -> None:
         self._number = number
 
@@ -109,8 +107,6 @@ class Waker:
     `wake()` takes no lock and does not block: it may be called in a signal handler and in a finalizer. It is sticky:
     once woken, the descriptor is readable until `clear()`.
     """
-
-    __slots__ = ("__weakref__", "_reader", "_writer")
 
     def __init__(self) -> None:
         self._reader: Union[_OwnedSocket, EventDescriptor, None]
@@ -252,7 +248,9 @@ class Watch:
         """
         if _new_poll is None:
             return self._select(read, write, timeout, owner)
-        number = _descriptor(self._sock)
+        number = self._sock.fileno()
+        if number < 0:
+            raise _is_closed()
         kind = read | write << 1 | owner << 2
         poll = self._idle.pop(kind, None) or self._prepare(number, read, write, owner)
         found = poll.poll(_milliseconds(timeout))
