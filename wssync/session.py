@@ -24,7 +24,6 @@ from .hints import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Sequence,
 from .protocol.handshake import check_headers, check_protocols
 from .protocol.headers import HeadersLike
 from .protocol.http1 import Request
-from .protocol.urls import mask_secrets
 from .strand import Preparable, Strand, call
 from .task import WebSocketTask
 
@@ -138,7 +137,7 @@ class Session:
         offered = check_protocols(protocols)
         check_headers(request.headers, offered)
         plan = Plan(request, offered, self._configuration, self._tls_terms, self._gate)
-        shown = mask_secrets(str(plan.url))
+        shown = plan.url.shown
         connection = Connection(shown, self._configuration, self._executor, surroundings.current().clock)
         with self._lock:
             if self._invalid:

@@ -19,7 +19,6 @@ from .engine.tracing import make_tracer
 from .errors import WebSocketError
 from .hints import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol, Tuple
 from .protocol.http1 import Request, Response
-from .protocol.urls import mask_secrets
 
 if TYPE_CHECKING:
     import datetime
@@ -223,8 +222,7 @@ class SessionTask:
         return self
 
     def __repr__(self) -> str:
-        url = mask_secrets(str(self._plan.url))
-        return f"<{type(self).__name__} {self.task_identifier} {url} {self.state.name}>"
+        return f"<{type(self).__name__} {self.task_identifier} {self._plan.url.shown} {self.state.name}>"
 
 
 def _check_date(date: object) -> None:

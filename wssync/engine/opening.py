@@ -80,10 +80,6 @@ class Opening:
             request.http_should_handle_cookies,
         )
 
-    @property
-    def _name(self) -> str:
-        return str(self._request.parsed_url)
-
     def run(self, begin: Optional[datetime.datetime] = None) -> Opened:
         """Open. Raises `Cancelled`, `TimedOut`, `ConnectionFailed` or `HandshakeError`; no descriptor is left then."""
         self._wait_until(begin)
@@ -140,6 +136,7 @@ class Opening:
     def _begin(self) -> None:
         """An exchange begins, when it is its turn, and has the request's time for itself (rules 80 and 208)."""
         self._exchanges += 1
+        self._name = str(self._request.parsed_url)
         self._trace("transaction_start", url=self._name, number=self._exchanges, request=self._request)
         self._take_turn()
 

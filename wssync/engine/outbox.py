@@ -155,8 +155,9 @@ class Outbox(Outgoing):
         stream = self._stream
         if stream is None or self.broken is not None or self._held:
             return False
-        begun = len(self._tail) or self._current is not None or self._in_flight or stream.has_output
-        return bool(begun) or self.has_next
+        if len(self._tail) or self._current is not None or self._in_flight or stream.has_output:
+            return True
+        return self.has_next
 
     @property
     def is_clean(self) -> bool:

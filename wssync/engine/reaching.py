@@ -14,7 +14,7 @@ import socket
 
 from ..errors import ConnectionFailed, HostNotFound
 from ..hints import TYPE_CHECKING, Dict, Optional
-from ..protocol.urls import WebSocketURL, mask_secrets
+from ..protocol.urls import WebSocketURL
 from ..transport.clock import Deadline
 from ..transport.dial import DialOptions, dial
 from ..transport.stream import Stream
@@ -71,7 +71,7 @@ class Reaching:
         delay = _FIRST_DELAY
         while True:
             try:
-                return dial(host, port, context.attempts.whole, url=mask_secrets(str(url)), options=options)
+                return dial(host, port, context.attempts.whole, url=url.shown, options=options)
             except ConnectionFailed as error:
                 if not (configuration.waits_for_connectivity and _lacks_network(error)):
                     raise

@@ -13,7 +13,6 @@ from ..auth import AuthChallengeDisposition, AuthenticationChallenge, Authentica
 from ..errors import CertificateError, TLSError
 from ..hints import TYPE_CHECKING, Callable, Dict, Optional, Tuple
 from ..logs import log
-from ..protocol.urls import mask_secrets
 from ..transport.trust import Handshakes, same_certificate, trust_of
 from .answering import Answer, ask
 from .tracebacks import drop_frames
@@ -60,7 +59,7 @@ class Securing:
         handshakes = Handshakes(
             self._context.plan.tls(),
             identity=self._identity(url),
-            url=mask_secrets(str(url)),
+            url=url.shown,
             trace=self._context.trace,
         )
         judged = self._judged.get(place)

@@ -115,11 +115,16 @@ class WebSocketURL(Frozen):
     def _text(self) -> str:
         return f"{self.scheme}://{self.host_header}{self.target}"
 
+    @functools.cached_property
+    def shown(self) -> str:
+        """The same as `str()`, for people and logs: see `mask_secrets`."""
+        return mask_secrets(self._text)
+
     def __str__(self) -> str:
         return self._text
 
     def __repr__(self) -> str:
-        return f"WebSocketURL({mask_secrets(str(self))!r})"
+        return f"WebSocketURL({self.shown!r})"
 
 
 def parse_url(text: str) -> WebSocketURL:
