@@ -58,7 +58,7 @@ __all__ = ["Attempt", "Waker", "Watch", "wait_for"]
 _POLLIN, _POLLOUT, _POLLERR, _POLLHUP, _POLLNVAL = (
     getattr(select, name, 0) for name in ("POLLIN", "POLLOUT", "POLLERR", "POLLHUP", "POLLNVAL")
 )
-_TROUBLE = _POLLERR | _POLLHUP
+_READABLE, _WRITABLE = (flag | _POLLERR | _POLLHUP for flag in (_POLLIN, _POLLOUT))
 _new_poll = getattr(select, "poll", None)
 _new_eventfd: Optional[Callable[[int, int], int]] = getattr(os, "eventfd", None)
 
@@ -194,9 +194,9 @@ def _by_poll(
     for number, flags in poll.poll(_milliseconds(timeout)):
         if flags & _POLLNVAL:
             raise _is_invalid(number)
-        if number in reading and flags & (_POLLIN | _TROUBLE):
+        if number in reading and flags & _READABLE:
             readable.add(number)
-        if number in writing and flags & (_POLLOUT | _TROUBLE):
+        if number in writing and flags & _WRITABLE:
             writable.add(number)
     return readable, writable
 
@@ -260,8 +260,8 @@ class Watch:
             if flags & _POLLNVAL:
                 raise _is_invalid(ready)
             if ready == number:
-                readable = read and bool(flags & (_POLLIN | _TROUBLE))
-                writable = write and bool(flags & (_POLLOUT | _TROUBLE))
+                readable = read and bool(flags & _READABLE)
+                writable = write and bool(flags & _WRITABLE)
             else:
                 self._waker.clear()
         return readable, writable
