@@ -248,9 +248,7 @@ class Watch:
         """
         if _new_poll is None:
             return self._select(read, write, timeout, owner)
-        number = self._sock.fileno()
-        if number < 0:
-            raise _is_closed()
+        number = _descriptor(self._sock)
         kind = read | write << 1 | owner << 2
         poll = self._idle.pop(kind, None) or self._prepare(number, read, write, owner)
         found = poll.poll(_milliseconds(timeout))
