@@ -77,9 +77,8 @@ class ExitTests(GoodbyeTestCase):
             self.assertIsInstance(rig.verdict, Cancelled)
 
     def test_one_that_is_opening_is_cancelled(self) -> None:
-        """It is not waited for until it is open."""
+        """It is known since its thread was started, and not waited for until it is open."""
         rig = Rig(self, threaded=True, opened=False, answer=lambda head: [])
-        goodbye.remember_connection(rig.connection)
         rig.connection.resume()
         rig.engine.start()
         goodbye.say_goodbye()
