@@ -11,6 +11,7 @@ Header fields are in `headers`, the body of a refusal is read by `bodies`.
 
 from __future__ import annotations
 
+import functools
 import math
 
 from wssync.errors import HandshakeError
@@ -74,13 +75,12 @@ class Request(Frozen):
         if main_document_url is not None:
             parse_document_url(main_document_url)
         super().__init__(url, Headers(headers), timeout_interval, bool(http_should_handle_cookies), main_document_url)
-        vars(self)["_parsed"] = parsed
+        vars(self)["parsed_url"] = parsed
 
-    @property
+    @functools.cached_property
     def parsed_url(self) -> WebSocketURL:
-        """The URL as `parse_url` reads it. It is a fact about `url`, no field of its own."""
-        parsed: WebSocketURL = vars(self)["_parsed"]
-        return parsed
+        """The URL as `parse_url` reads it, known since the check. It is a fact about `url`, no field of its own."""
+        return parse_url(self.url)  # pragma: no cover - the constructor has stored what its check came to
 
     def replace(
         self,
