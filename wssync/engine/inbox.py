@@ -212,7 +212,9 @@ class Inbox:
     def match(self, strand: Strand) -> None:
         """Bring messages and receives together."""
         self._review()
-        if self._over is not None or ((self._waiters or self._each) and not self._held):
+        if self._over is not None:
+            self._match(strand)
+        elif (self._waiters or self._each) and not self._held:
             self._match(strand)
             self._review()
         if self.readiness is not None:

@@ -63,7 +63,7 @@ class CloseCode(enum.IntEnum):
 
 
 _NAMED = {int(code): code for code in CloseCode}
-_NEVER_SENT = frozenset((0, 1005, 1006, 1015))
+_NAMED_TO_BE_SENT = frozenset(_NAMED) - {0, 1005, 1006, 1015}
 
 
 def close_code(value: int) -> int:
@@ -76,7 +76,7 @@ def may_be_sent(code: int) -> bool:
 
     The same set is accepted from the peer: 1004 is reserved without a meaning, 1016 to 2999 wait for a later RFC.
     """
-    return 3000 <= code <= 4999 or (code in _NAMED and code not in _NEVER_SENT)
+    return code in _NAMED_TO_BE_SENT or 3000 <= code <= 4999
 
 
 def encode_close(code: Optional[int], reason: Union[str, bytes, None] = None) -> bytes:
