@@ -110,7 +110,15 @@ class Encoder:
             raise ValueError(f"{Opcode(opcode).name} is not a control frame")
         if len(payload) > MAX_CONTROL_PAYLOAD:
             raise ValueError(f"a control frame carries at most {MAX_CONTROL_PAYLOAD} bytes, not {len(payload)}")
-        return encode_frame(0x80 | opcode, payload, self.key())
+        return encode_frame(0x80 | opcode, payload, self._lone_key())
+
+    def _lone_key(self) -> Optional[bytes]:
+        """The same as `key`, for a frame of a kind that is rare: it does not fill the stock, which a connection that
+        only pings now and then would keep.
+        """
+        if not self._masks:
+            return None
+        return self.keys.pop() if self.keys else self._random(4)
 
     def key(self) -> Optional[bytes]:
         """Take a key for one frame more: a fresh one for a client, `None` for a server.
