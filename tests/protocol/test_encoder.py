@@ -206,7 +206,7 @@ class KeyTests(unittest.TestCase):
             return blocks[-1]
 
         encoder = Encoder(Role.CLIENT, random=counted)
-        keys = [key_of(encoder.whole(0x82, b"payload")) for _ in range(2500)]
+        keys = [key_of(next(encoder.pieces(Opcode.BINARY, b"payload"))) for _ in range(2500)]
         self.assertEqual(len(set(keys)), 2500)
         self.assertTrue(all(key in b"".join(blocks) for key in keys[:10]))
         self.assertEqual([len(block) // 4 for block in blocks], [4, 16, 64, 256, 1024, 1024, 1024])
@@ -215,9 +215,9 @@ class KeyTests(unittest.TestCase):
         """After a fork both processes hold the same keys: those left are forgotten, fresh ones fetched."""
         blocks = [KEY, b"\x01\x02\x03\x04"]
         encoder = Encoder(Role.CLIENT, random=lambda size: blocks.pop(0) * (size // 4))
-        self.assertEqual(key_of(encoder.whole(0x82, b"payload")), KEY)
+        self.assertEqual(key_of(next(encoder.pieces(Opcode.BINARY, b"payload"))), KEY)
         encoder.drop_keys()
-        self.assertEqual(key_of(encoder.whole(0x82, b"payload")), b"\x01\x02\x03\x04")
+        self.assertEqual(key_of(next(encoder.pieces(Opcode.BINARY, b"payload"))), b"\x01\x02\x03\x04")
 
     def test_a_control_frame_fetches_no_stock(self) -> None:
         """Who only answers pings would fetch more and more, and keep it; what is left of a stock is used."""
@@ -230,7 +230,7 @@ class KeyTests(unittest.TestCase):
         encoder = Encoder(Role.CLIENT, random=noted)
         for _ in range(3):
             encoder.control(Opcode.PONG, b"payload")
-        encoder.whole(0x82, b"payload")
+        next(encoder.pieces(Opcode.BINARY, b"payload"))
         encoder.control(Opcode.PING)
         self.assertEqual((sizes, len(encoder.keys)), ([4, 4, 4, 16], 2))
 
