@@ -46,19 +46,20 @@ class Express(Calls):
         size = len(payload)
         if outbox.express is None or size > SHORT or lock._is_owned():  # type: ignore[attr-defined] # see `Role`
             return False
-        way, sent = None, 0
-        begun: Optional[Outgoing] = None
+        way = None
+        sent: Union[bool, Outgoing] = False
         try:
             if lock.acquire(False):
                 way = outbox.express
                 if way is not None:
-                    sent = way.send(first, payload)
-                    if sent:
+                    on_wire = way.send(first, payload)
+                    if on_wire:
+                        sent = True
                         outbox.sent += size
-                        outbox.wire_sent += sent
+                        outbox.wire_sent += on_wire
                         outbox.messages_sent += 1
                     else:
-                        begun = outbox.keep_rest(way, first, payload)
+                        sent = outbox.keep_rest(way, first, payload)
         except BaseException as error:
             if way is None or not outbox.broke(way, error):
                 raise
@@ -70,7 +71,7 @@ class Express(Calls):
             finally:  # an interrupt of the release too must leave nothing behind
                 if outbox.express is None:
                     self.flush()
-        return begun or sent > 0
+        return sent
 
     def receive_at_once(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]:
         """Take the next message, or wait for it here, `seconds` at most, if no receive is before it.
