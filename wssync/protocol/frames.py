@@ -44,9 +44,6 @@ MAX_CONTROL_PAYLOAD = 125
 
 _STRIDED_FROM = 1024  # bytes; the two forms of masking cost the same here, 2.7 microseconds
 _number = int.from_bytes
-_ONES = [(1 << 8 * size) - 1 for size in range(126)]  # [size]: so many bytes of 255, as a number
-_REPEATED = [((1 << 32 * (size + 3 >> 2)) - 1) // 0xFFFFFFFF for size in range(126)]
-"""[size]: what a key, as a number, is multiplied by so that it covers as many bytes, and up to three more."""
 _MAX_LENGTH = 1 << 63  # the top bit of a 64-bit length must be clear (section 5.2)
 
 
@@ -142,12 +139,20 @@ def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:
         return _header(first, 0, size) + payload
     if type(key) is not bytes or len(key) != 4:
         _check_key(key)
-    if size < 126:
-        # Nearly every frame is one of these. All of it is one number, which costs half of what joining its parts does.
-        number = _number(key, "little")
-        masked_payload = _number(payload, "little") ^ number * _REPEATED[size] & _ONES[size]
-        return (first | (0x80 | size) << 8 | number << 16 | masked_payload << 48).to_bytes(size + 6, "little")
-    return _header(first, 0x80, size) + key + mask(payload, key)
+    header = _SHORT_HEADERS[first][size] if size < 126 and first in _SHORT_HEADERS else _header(first, 0x80, size)
+    if size > _STRIDED_FROM:
+        return header + key + _mask_strided(payload, key)  # bytes, as the header is
+    # As in `mask`, whose call would be a fifth of the cost of a short frame.
+    pattern = (key * ((size >> 2) + 1))[:size]
+    return header + key + (_number(payload, "little") ^ _number(pattern, "little")).to_bytes(size, "little")
+
+
+_SHORT_HEADERS = {
+    first: [bytes((first, 0x80 | size)) for size in range(126)]
+    for first in (0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY, 0xC0 | Opcode.TEXT, 0xC0 | Opcode.BINARY)
+}
+"""[first][size]: what a short masked message begins with. To put it together was a quarter of the work on such a frame.
+"""
 
 
 def _header(first: int, masked: int, size: int) -> bytes:
