@@ -89,10 +89,9 @@ BUDGET_EXCEPTIONS: Dict[Tuple[str, str], str] = {
         "complexity",
     ): "the loop over frames, written out: a call per frame would double its cost",
     (
-        "engine.express.Express.send_at_once",
+        "engine.reader.Reader.borrow",
         "complexity",
     ): "the short way in one piece: a call more would be seen in every round trip",
-    ("engine.reader.Reader.borrow", "complexity"): "as send_at_once",
     ("engine.reader.Reader.borrow", "nesting"): "a role is let go before what was read under it can be put back",
     ("errors.ConnectionClosed.__init__", "parameters"): "a record of how a connection ended: keyword-only values",
     (

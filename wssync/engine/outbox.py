@@ -119,7 +119,7 @@ class Outbox(Outgoing):
 
     def _review(self) -> None:
         """Open the short way if nothing is left in it. Mutex and write role."""
-        if not (self.is_barred or self.stalled or self.has_rest or self.broken):
+        if self._current is None and not (self.is_barred or self.stalled or self.has_rest or self.broken):
             self.express = self._way
 
     def fail(self) -> List[Completion[None]]:
