@@ -342,104 +342,91 @@ class OwnMemoryTests(IntoTestCase):
         self.addCleanup(spare.stop)
 
     def use_memory(self) -> memoryview:
-        """Much comes, and is received."""
+        """A long message is received; its memory is free again."""
         text = bytes(range(256)) * 80
         self.write(text[:16384], text[16384:])
         self.assertTrue(self.receive(len(text)) == text)
-        memory = self.stream._memory
-        assert memory is not None
-        return memory
+        self.assertIsNone(self.stream._memory)
+        return self.spare[-1]
 
     def test_it_is_used_again_and_again(self) -> None:
-        """One piece of memory takes all of a long message, after the first few bytes; in order, and with no waits."""
+        """One piece of memory takes all of a long message; in order, and with no waits."""
         memory = self.use_memory()
         text = random.Random(22).randbytes(len(self.memory))
         self.peer.patience.clear()
         self.write(*(text[start : start + 16384] for start in range(0, len(text), 16384)))
         self.assertEqual(self.into(0, len(text)), len(text))
         self.assertTrue(self.memory == text)
-        self.assertIs(self.stream._memory, memory)
+        self.assertEqual(list(map(id, self.spare)), [id(memory)])
         self.assertEqual(self.peer.patience, [False] * 3)
 
-    def test_recv_uses_it_too(self) -> None:
-        """Short messages in great numbers are no long message, and much all the same."""
-        memory = self.use_memory()
-        text = bytes(range(256)) * 40
-        self.write(text, text)
-        self.assertTrue(self.stream.recv(len(text) + 9) == text + text[:9])
-        self.assertTrue(self.stream.recv(len(text)) == text[9:])
-        self.assertIs(self.stream._memory, memory)
-        self.assertIsNone(self.stream.recv(1))
+    def test_one_call_is_bounded(self) -> None:
+        """Whoever reads has other things to do as well."""
+        self.memory = bytearray(1_000_000)
+        self.write(*[bytes(16384)] * 60)
+        filled = self.into(0, len(self.memory)) or 0
+        self.assertGreaterEqual(filled, decryption.ENOUGH)
+        self.assertLess(filled, decryption.ENOUGH + decryption.CIPHER_TEXT)
+        self.assertEqual(self.into(filled, len(self.memory)), 60 * 16384 - filled)
 
     def test_only_the_first_fetch_is_patient(self) -> None:
-        """What is there need not wait for what is not."""
-        self.use_memory()
-        self.peer.patience.clear()
-        self.write(b"hello")
-        with mock.patch.object(self.stream, "_patient", self.peer.recv):
-            self.assertEqual(self.into(0, 100, patient=True), 5)
-        self.assertEqual(self.peer.patience, [True, False][: len(self.peer.patience)])
-        self.assertTrue(self.peer.patience)
+        """Who waits holds no memory, and what is there need not wait for what is not."""
+        text = bytes(range(256)) * 80
+        self.write(text[:16384], text[16384:])
+        patient = mock.Mock(side_effect=self.peer.recv)
+        with mock.patch.object(self.stream, "_fetches", (self.peer.recv, patient)):
+            self.assertEqual(self.into(0, 100_000, patient=True), len(text))
+        patient.assert_called_once_with(decryption.LITTLE)
+        self.assertEqual(self.peer.patience, [False, False])
 
-    def test_a_patient_recv(self) -> None:
-        """It waits as the stream below does."""
-        self.use_memory()
-        self.peer.patience.clear()
-        self.write(b"hello")
-        with mock.patch.object(self.stream, "_patient", self.peer.recv):
-            self.assertEqual(self.stream._recv_patiently(100), b"hello")
-        self.assertEqual(self.peer.patience, [True])
+    def test_what_is_pending_is_not_waited_for(self) -> None:
+        """Nor what comes behind it."""
+        text = bytes(range(256)) * 400
+        self.write(*(text[start : start + 16384] for start in range(0, len(text), 16384)))
+        self.peer.queue.append(self.peer.cipher())
+        self.assertTrue(self.stream.recv(65_552) == text[:65_552])
+        patient = mock.Mock(side_effect=AssertionError("it waits"))
+        with mock.patch.object(self.stream, "_fetches", (self.peer.recv, patient)):
+            self.assertEqual(self.into(0, 100_000, patient=True), len(text) - 65_552)
 
-    def test_it_is_handed_on_when_little_comes(self) -> None:
-        """To the next connection to which much comes."""
-        memory = self.use_memory()
-        self.write(b"hello")
-        self.assertEqual(self.stream.recv(100), b"hello")
-        self.assertIsNone(self.stream._memory)
-        self.assertEqual(list(map(id, self.spare)), [id(memory)])
-        self.assertIs(self.use_memory(), memory)
-        self.assertEqual(self.spare, [])
-
-    def test_four_are_kept(self) -> None:
-        """More connections than that at once are rare, and memory is memory."""
+    def test_it_is_everybodys(self) -> None:
+        """Of four at most; more connections that receive at once are rare, and memory is memory."""
         self.use_memory()
-        self.spare.extend([memoryview(b"")] * 4)
-        self.write(b"hello")
-        self.assertEqual(self.stream.recv(100), b"hello")
-        self.assertIsNone(self.stream._memory)
+        del self.spare[:]
+        self.spare.extend(memoryview(bytearray(20_000)) for _ in range(4))
+        last = self.spare[-1]
+        self.assertIs(self.use_memory(), last)
+        with mock.patch.object(self.stream, "_memory", memoryview(bytearray(20_000))):
+            self.write(b"hello")
+            self.assertEqual(self.into(0, 10), 5)
         self.assertEqual(len(self.spare), 4)
 
     def test_nothing_is_there(self) -> None:
-        """`None`, as without it."""
-        self.use_memory()
+        """`None`, as without it; nothing is held meanwhile."""
         self.assertIsNone(self.into(0, 10))
-        self.assertIsNone(self.stream.recv(10))
         self.assertFalse(self.stream.pending)
+        self.assertIsNone(self.stream._memory)
 
     def test_the_end(self) -> None:
-        """b"" and 0, again and again."""
-        self.use_memory()
+        """0, again and again."""
         self.peer.ended = True
         self.assertEqual([self.into(0, 10), self.stream.recv(10), self.into(0, 10)], [0, b"", 0])
 
     def test_a_broken_connection_is_told(self) -> None:
         """ConnectionClosed with its reason."""
-        self.use_memory()
         self.peer.error = ConnectionResetError(104, "reset")
-        for receive in (lambda: self.into(0, 10), lambda: self.stream.recv(10)):
-            with self.assertRaises(ConnectionClosed) as caught:
-                receive()
-            self.assertIs(caught.exception.__cause__, self.peer.error)
+        with self.assertRaises(ConnectionClosed) as caught:
+            self.into(0, 10)
+        self.assertIs(caught.exception.__cause__, self.peer.error)
 
     def test_what_a_signal_handler_raises_is_for_the_program(self) -> None:
         """An alarm's TimeoutError is an OSError too, and says nothing of the connection."""
-        self.use_memory()
         self.peer.error = TimeoutError("an alarm")
         with self.assertRaises(TimeoutError):
             self.into(0, 10)
         self.peer.error = None
         self.write(b"hello")
-        self.assertEqual(self.stream.recv(10), b"hello")
+        self.assertEqual(self.into(0, 10), 5)
 
 
 class ReadInterruptInOwnMemoryTests(ReadInterruptTests):

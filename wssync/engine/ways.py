@@ -92,7 +92,7 @@ class Staged(_Recording):
         record.extend(map(stream.send, (frame,)))
         if record[1] != size or not stream.flush():
             return 0
-        record.clear()
+        del record[:]  # no call from here to the return
         return size
 
     def rest(self) -> Optional[Rest]:
@@ -176,7 +176,7 @@ class Direct(_Recording):
         size = len(frame)
         if record[1] != size:
             return 0
-        record.clear()
+        del record[:]  # no call from here to the return
         return size
 
 
@@ -209,6 +209,38 @@ class Compiled:
         self._rest.clear()
 
 
+class CompiledOnRecord(Compiled):
+    """The same, and how much left is on record until the return: for what stands before it and must know."""
+
+    def __init__(self, encoder: Encoder, direct: streams.Direct, send: SendFrame) -> None:
+        super().__init__(encoder, direct, send)
+        self._sent: List[int] = []
+
+    def send(self, first: int, payload: bytes) -> int:
+        """See `Way.send`."""
+        encoder, sent = self._encoder, self._sent
+        keys = encoder.keys
+        key = keys.pop() if keys else encoder.fresh_key()
+        frame = (self._descriptor,), (self._flags,), (first,), (payload,), (key,), (self._rest,)
+        try:
+            sent.extend(map(self._send, *frame))
+        except MemoryError as error:  # as above
+            raise ConnectionClosed("memory ran out in the middle of a message") from error
+        size = sent[0]
+        del sent[:]  # no call from the line before to the return
+        return size
+
+    def rest(self) -> Optional[Rest]:
+        """See `Way.rest`. Of a frame that has left whole, what was in it is of no account."""
+        size = sum(self._sent)
+        return (size, bytes(size)) if size else super().rest()
+
+    def forget(self) -> None:
+        """See `Way.forget`."""
+        super().forget()
+        del self._sent[:]
+
+
 class Compressing:
     """Through the compressor, as far as that wants to compress, and another way."""
 
@@ -223,7 +255,9 @@ class Compressing:
         """See `Way.send`."""
         self._is_ahead = True
         compressed = self._compress(payload)
-        if compressed is not None:
+        if compressed is None:
+            self._is_ahead = False
+        else:
             first, payload = first | RSV1, compressed
         sent = self._send(first, payload)
         self._is_ahead = False
@@ -244,13 +278,15 @@ class Compressing:
 
 def choose(encoder: Encoder, stream: Stream, send: Optional[SendFrame] = send_frame) -> Way:
     """The quickest way there is for this connection."""
-    way = _choose_uncompressed(encoder, stream, send)
+    way = _choose_behind_compressor(encoder, stream, send)
     return way if encoder.compressor is None else Compressing(encoder.compressor, way)
 
 
-def _choose_uncompressed(encoder: Encoder, stream: Stream, send: Optional[SendFrame]) -> Way:
+def _choose_behind_compressor(encoder: Encoder, stream: Stream, send: Optional[SendFrame]) -> Way:
     direct = stream.direct
     if direct is None:
         sealing = stream.sealing
         return Staged(encoder, stream) if sealing is None else Sealed(encoder, stream, sealing)
-    return Direct(encoder, direct) if send is None else Compiled(encoder, direct, send)
+    if send is None:
+        return Direct(encoder, direct)
+    return (Compiled if encoder.compressor is None else CompiledOnRecord)(encoder, direct, send)

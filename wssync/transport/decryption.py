@@ -4,8 +4,8 @@ An exception from outside (Ctrl-C in the thread that reads) may come after any c
 in one of three lists at any moment: fetched and not fed, decrypted, filled into memory. It goes from list to list in
 one C call, and leaves the last one with the return.
 
-Once much comes, cipher text is fetched into memory that is used again and again: to get 120 KiB from the system, touch
-them for the first time and give them back costs as much as to decrypt what they hold.
+The cipher text of a long message is fetched into memory that is used again and again, by all connections: to get 120
+KiB from the system, touch them for the first time and give them back costs as much as to decrypt what they hold.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ LITTLE = 4096
 
 FEW, MUCH, FIRST = (LITTLE,), (CIPHER_TEXT,), (0,)
 
+ENOUGH = 4 * CIPHER_TEXT
+"""Bytes of a long message after which a call returns though more has come: its thread may have other things to do."""
+
 _spare: List[memoryview] = []
-"""Memory for cipher text, kept for the next connection to which much comes."""
+"""Memory for cipher text, kept for whoever receives a long message next."""
 
 _MOST_SPARE = 4
 
@@ -65,7 +68,7 @@ class Decryption(Stream):
         self._lock = threading.Lock()  # around each call of the object and of the two buffers
         # The reading thread's, but for `shutdown_write`, which stores what it must not lose under the lock:
         self._fetched: List[Any] = []  # from below, not fed yet: bytes, a piece of the memory, or `None` for nothing
-        self._memory: Optional[memoryview] = None  # what cipher text is fetched into, once much comes
+        self._memory: Optional[memoryview] = None  # what cipher text is fetched into, during a `recv_into`
         self._decrypted: List[bytes] = []  # not returned yet
         self._more = False  # the object may have more to decrypt
         self._filled: List[int] = []  # bytes in the memory of a `recv_into` that has not returned
@@ -118,10 +121,7 @@ class Decryption(Stream):
         """
         fetched, decrypted = self._fetched, self._decrypted
         if not (self._more or decrypted or fetched or self._ended or self._filled):  # as `pending`
-            if self._memory is None:
-                fetched.extend(map(fetch, self._most))
-            else:
-                self._fetch_into(self._memory, fetch is self._patient)
+            fetched.extend(map(fetch, self._most))
         if fetched:
             self._feed_little()
         return (not self._more and len(decrypted) == 1 and len(decrypted[0]) <= limit) or self._collect(limit)
@@ -145,7 +145,7 @@ class Decryption(Stream):
                     self._look(decrypted, 0)
                 else:
                     self._more = False  # in a record is less than the bytes that were fed for it: this is all of it
-        self._expect(size)
+        self._most = FEW
 
     def _collect(self, limit: int) -> bool:
         """Decrypt what there is, as long as that is within the limit, and join it."""
@@ -196,19 +196,22 @@ class Decryption(Stream):
         return 0 if ended else None
 
     def _fill_whole(self, memory: memoryview, patient: bool) -> None:
-        """Fill the memory as long as there is room in it and more has come."""
+        """Fill the memory as long as there is room in it and more has come, up to `ENOUGH`."""
         fetched, decrypted, filled = self._fetched, self._decrypted, self._filled
-        count, size = sum(filled), len(memory)
-        patient = patient and not count  # what is there is told before anything is waited for
+        begun = count = sum(filled)
+        size = len(memory)
         while count < size and not (decrypted or self._ended):
             if not (self._more or fetched):
-                self._fetch(patient)
+                if count - begun >= ENOUGH:
+                    break
+                self._fetch(patient and not count)  # what is there is told before anything is waited for
                 patient = False
             if fetched and not self._feed():
                 break
             with self._lock:
                 self._fill(memory, count, min(size, count + AT_ONCE * RECORD))
             count = sum(filled)
+        self._hand_on()
 
     def _fill(self, memory: memoryview, count: int, end: int) -> None:
         """Under the lock: fill the memory from `count` on, not beyond `end`, as far as there is something.
@@ -222,21 +225,18 @@ class Decryption(Stream):
         self._decrypt(filled, records, repeat(RECORD, records), pieces)
 
     def _fetch(self, patient: bool) -> None:
-        """Fetch cipher text; `None` if there is none now."""
-        if self._memory is None:
-            self._fetched.extend(map(self._fetches[patient], self._most))
-        else:
-            self._fetch_into(self._memory, patient)
-
-    def _fetch_into(self, memory: memoryview, patient: bool) -> None:
-        """Fetch cipher text into our own memory, all of which has been fed. In the same C call the piece of it that was
-        filled is stored.
+        """Fetch cipher text: from a socket without waiting into our own memory. In the same C call the piece of it that
+        was filled is stored.
         """
         direct = self._direct
-        assert direct is not None
-        flags = 0 if patient else direct.recv_flags
+        if direct is None or patient:  # who waits is not to hold memory meanwhile
+            self._fetched.extend(map(self._fetches[patient], self._most if direct is None else FEW))
+            return
+        memory = self._memory
+        if memory is None:
+            memory = self._memory = _spare.pop() if _spare else memoryview(bytearray(CIPHER_TEXT))
         try:
-            counts = map(direct.recv_into, (memory,), (0,), (flags,))
+            counts = map(direct.recv_into, (memory,), (0,), (direct.recv_flags,))
             self._fetched.extend(map(memory.__getitem__, map(slice, counts)))
         except BlockingIOError:
             self._fetched.append(None)
@@ -244,6 +244,14 @@ class Decryption(Stream):
             if not is_of_socket(error):
                 raise
             raise connection_lost(error) from error
+
+    def _hand_on(self) -> None:
+        """Let the next have the memory, whose contents are all fed."""
+        memory = self._memory
+        if memory is not None and not self._fetched:
+            self._memory = None
+            if len(_spare) < _MOST_SPARE:
+                _spare.append(memory)
 
     def _feed(self) -> bool:
         """Feed the object with what was fetched; False if that was nothing, or the end."""
@@ -257,25 +265,8 @@ class Decryption(Stream):
             self._more = True
             # Out of the list and into the object in one C call: no exception from outside can fall between.
             sum(map(self._incoming.write, map(fetched.pop, FIRST)))
-        self._expect(size)
+        self._most = MUCH if size >= LITTLE else FEW
         return True
-
-    def _expect(self, size: int) -> None:
-        """So many bytes were fetched and have been fed: as much is expected of the next time."""
-        memory = self._memory
-        if size < LITTLE:
-            self._most = FEW
-            if memory is not None:
-                self._memory = None
-                if len(_spare) < _MOST_SPARE:
-                    _spare.append(memory)
-        elif self._direct is None:
-            self._most = MUCH
-        elif memory is None:
-            try:
-                self._memory = _spare.pop()
-            except IndexError:
-                self._memory = memoryview(bytearray(CIPHER_TEXT))
 
     def _decrypt(self, store: List[Any], records: int, sizes: Iterable[int], *into: Iterable[memoryview]) -> bool:
         """Under the lock: store what is in so many records, of each the size given at most; False if they ended."""

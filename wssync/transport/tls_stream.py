@@ -10,8 +10,8 @@ What must hold, and how:
   Only the writing thread takes bytes out and hands them down; a reading thread whose call made output (the answer to a
   key update, an alert) leaves it there, `has_output` says so, and the writing thread's next `flush()` carries it.
 - Memory is bounded: `send` takes at most 64 KiB, and nothing as long as earlier cipher text is not all handed down; one
-  `recv` fetches at most 120 KiB of cipher text, and only after what came before was read; a `recv_into` does so again
-  while its memory has room.
+  `recv` fetches at most 120 KiB of cipher text, and only after what came before was read; a `recv_into` does so a
+  few times.
 - No byte is lost in silence. OpenSSL's call may lose a record when a signal's handler raises in it, which is not to be
   prevented; then the connection is treated as lost.
 - Reading is in `decryption`, writing here.
