@@ -356,12 +356,14 @@ class WebSocketTask(SessionTask):
     @property
     def local_address(self) -> Optional[Tuple[str, int]]:
         """This end's IP address and port, once open."""
-        return self._connection.ask_addresses()[0]
+        stream = self._connection.stream
+        return None if stream is None else stream.local_address
 
     @property
     def remote_address(self) -> Optional[Tuple[str, int]]:
         """The other end's IP address and port, once open."""
-        return self._connection.ask_addresses()[1]
+        stream = self._connection.stream
+        return None if stream is None else stream.remote_address
 
     @property
     def latency(self) -> Optional[float]:

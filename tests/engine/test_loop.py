@@ -8,6 +8,7 @@ import unittest
 from typing import Any, Callable, List, Tuple
 from unittest import mock
 
+from wssync.engine import goodbye
 from wssync.engine.completions import Handler, Message, Waiter
 from wssync.engine.loop import LINGER, SWEEP
 from wssync.engine.outbox import Message as Outgoing
@@ -44,8 +45,9 @@ class OpeningTests(unittest.TestCase):
         self.assertTrue(all(send.completion.done for send in sends))
         rig.run_callbacks()
         self.assertEqual(rig.listener.heard, [("did_open", None)])
-        self.assertEqual(rig.connection.ask_addresses()[0], ("127.0.0.1", 50_000))
-        self.assertEqual(rig.connection.ask_addresses()[1], ("127.0.0.1", 80))
+        stream = rig.connection.stream
+        assert stream is not None
+        self.assertEqual((stream.local_address, stream.remote_address), (("127.0.0.1", 50_000), ("127.0.0.1", 80)))
         response = rig.connection.response
         assert response is not None
         self.assertEqual(response.status_code, 101)
@@ -677,6 +679,25 @@ class ThreadTests(unittest.TestCase):
         self.assertIsInstance(error.__cause__, RuntimeError)
         self.assertIsNone(rig.connection.thread)
         self.assertTrue(rig.connection.gone.is_set())
+
+    def test_an_interrupt_while_the_thread_starts(self) -> None:
+        """Ctrl-C before it runs: nobody says goodbye to it, or waits. After that it is as alive as any."""
+        start = threading.Thread.start
+        for has_begun in (False, True):
+            rig = Rig(self, opened=False)
+            rig.connection.resume()
+
+            def strike(thread: threading.Thread, has_begun: bool = has_begun) -> None:
+                if has_begun:
+                    start(thread)
+                raise KeyboardInterrupt
+
+            running = mock.patch.object(rig.engine, "run")
+            with running, mock.patch.object(threading.Thread, "start", strike), self.assertRaises(KeyboardInterrupt):
+                rig.engine.start()
+            self.assertEqual(rig.connection in goodbye._connections, has_begun)
+            self.assertEqual(rig.connection.thread is not None, has_begun)
+            goodbye.forget_connection(rig.connection)
 
     def breaks(self, rig: Rig, error: BaseException) -> None:
         waiting = rig.receive(blocking=True)

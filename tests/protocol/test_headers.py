@@ -40,6 +40,12 @@ class NameTests(unittest.TestCase):
         with self.assertRaises(ValueError):
             Headers({"": "x"})
 
+    def test_what_is_no_text(self) -> None:
+        """It is no token either: TypeError, and nothing of an attribute that it has not."""
+        for name in (b"GET", 1):
+            with self.subTest(name), self.assertRaises(TypeError):
+                is_token(name)  # type: ignore[arg-type]
+
     @cases(none=None, bytes=b"A", number=1, pair=(("A", "B"),))
     def test_type(self, name: object) -> None:
         """A name is a str."""

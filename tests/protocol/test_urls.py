@@ -554,7 +554,7 @@ class SecretTests(unittest.TestCase):
     def test_names_of_secrets(self) -> None:
         """In whatever case, also in letters that only count as the same."""
         parts = "token", "client_secret", "passwd", "pwd", "oauth", "api-key", "accessKey", "X-Signature", "credentials"
-        whole = "session", "jwt", "ticket", "key", "sig", "code", "sid", "pass", "\u017fecret", "to\u212aen"
+        whole = "session", "jwt", "ticket", "key", "sig", "code", "sid", "pass", "\u017fecret", "to\u212aen", "s\u0131g"
         for name in (*parts, *whole):
             with self.subTest(name):
                 self.assertEqual(mask_secrets(f"/?{name}=1;{name.upper()}=2"), f"/?{name}=***;{name.upper()}=***")

@@ -41,7 +41,7 @@ from wssync.errors import (
 )
 from wssync.transport import dial as dialling
 from wssync.transport.clock import Deadline
-from wssync.transport.dial import DialOptions, dial
+from wssync.transport.dial import DialOptions, _peer_of, dial
 from wssync.transport.stream import Stream, TCPStream
 from wssync.transport.tls_stream import TLSStream
 from wssync.transport.trust import Handshakes, TLSTerms
@@ -267,6 +267,12 @@ class ConnectingTests(DialTestCase):
         self.assertTrue(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
         self.assertFalse(sock.get_inheritable())
         self.assertEqual(sock.getblocking(), sys.platform == "linux")
+
+    def test_who_answers(self) -> None:
+        """What it was connected to, unless that stands for another address, which the socket alone knows."""
+        for host in ("0.0.0.0", "::", "::ffff:7f00:1"):
+            self.assertIsNone(_peer_of((socket.AF_INET, (host, 80))))
+        self.assertEqual(_peer_of((socket.AF_INET, ("127.0.0.1", 80))), ("127.0.0.1", 80))
 
     def test_the_stream_is_woken_with_the_attempts_waker(self) -> None:
         """Whoever could end the opening can wake the stream."""

@@ -406,6 +406,31 @@ class ClosingTests(TransportTestCase):
             self.assertEqual([stream.local_address, stream.local_address], [("127.0.0.1", 5)] * 2)
             stream.close()
 
+    def test_who_asks_in_the_middle_of_an_answer_does_not_wait(self) -> None:
+        """As a signal's handler may, in the thread that is asking."""
+        left, _ = self.sockets()
+        stream = TCPStream(left, self.waker())
+        answers: List[object] = []
+
+        def ask(sock: socket.socket) -> object:
+            if not answers:
+                answers.append(None)
+                answers.append(stream.local_address)
+            return "127.0.0.1", 5
+
+        with mock.patch.object(socket.socket, "getsockname", ask):
+            self.assertEqual(stream.local_address, ("127.0.0.1", 5))
+        self.assertEqual(answers[1:], [("127.0.0.1", 5)])
+
+    def test_nothing_is_asked_after_a_fork(self) -> None:
+        """Another thread of the parent may have held the lock."""
+        left, _ = self.sockets()
+        stream = TCPStream(left, self.waker())
+        stream._asking = mock.MagicMock()
+        stream._asking.__enter__.side_effect = AssertionError
+        stream.abandon()
+        self.assertIsNone(stream.local_address)
+
     def test_an_ipv6_address_is_host_and_port(self) -> None:
         """Flow label and scope are left out."""
         left, _ = self.sockets()

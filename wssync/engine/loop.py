@@ -94,6 +94,11 @@ class Engine:
             _fail(connection, error)
             self._finish()
             raise
+        except BaseException:
+            if thread.ident is None:  # an interrupt was quicker
+                connection.thread = None
+                forget_connection(connection)
+            raise
 
     def run(self) -> None:
         """The life of the connection, from dialling to its closed descriptor."""
@@ -375,5 +380,4 @@ def _guard(step: Callable[[], None]) -> None:
 
 def _close(connection: Connection, stream: Stream) -> None:
     connection.outbox.detach()
-    connection.ask_addresses()
     stream.close()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..protocol.http1 import Request, Response
     from ..strand import Executor
     from ..transport.clock import Clock
-    from ..transport.stream import Address, Stream
+    from ..transport.stream import Stream
     from ..transport.waiting import Waker
     from .completions import Completion, Message, Waiter
 
@@ -185,14 +185,6 @@ class State:
     def maximum_message_size(self, size: Optional[int]) -> None:
         self.size_limit = size
         self.short_limit = MAX_CONTROL_PAYLOAD if size is None else min(size, MAX_CONTROL_PAYLOAD)
-
-    def ask_addresses(self) -> Tuple[Optional[Address], Optional[Address]]:
-        """This end's and the other's, once open. Any thread: the mutex keeps the descriptor from being closed under the
-        question, for the engine thread asks before it closes that, and an answer is kept.
-        """
-        with self.mutex:
-            stream = self.stream
-            return (None, None) if stream is None else (stream.local_address, stream.remote_address)
 
     @property
     def suspended(self) -> bool:

@@ -189,7 +189,8 @@ def mask_secrets(text: str) -> str:
     """
     if "@" in text:
         text = _USERINFO.sub("***@", text)
-    if "=" in text and any(map(text.casefold().__contains__, _HINTS)):
+    # Other alphabets have letters that `re` takes for those of ASCII.
+    if "=" in text and (not text.isascii() or any(map(text.lower().__contains__, _HINTS))):
         text = _PARAMETER.sub(_mask_parameter, text)
     return text
 

@@ -101,7 +101,7 @@ def dial(
     try:
         if options.unix_path is None:
             sock, target = _connect(host, port, attempt, options)
-            return _connected(sock, attempt, options.trace, _address(target))
+            return _connected(sock, attempt, options.trace, _peer_of(target))
         return _connected(_connect_to_path(options.unix_path, attempt, options.trace), attempt, options.trace)
     except (ConnectionFailed, TimedOut) as error:
         error.url = error.url or url
@@ -321,6 +321,12 @@ class _Race:
 
 def _error(code: int) -> OSError:
     return OSError(code, os.strerror(code))
+
+
+def _peer_of(target: Target) -> Optional[Address]:
+    """Who answers there, if that can be said without asking the socket: not of addresses that stand for another."""
+    host = str(target[1][0])
+    return None if host in ("0.0.0.0", "::") or host.startswith("::ffff:") else _address(target)
 
 
 def _address(target: Target) -> Address:

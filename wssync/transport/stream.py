@@ -16,6 +16,7 @@ from __future__ import annotations
 import _socket
 import socket
 import sys
+import threading
 from abc import ABC, abstractmethod
 
 from ..errors import ConnectionClosed
@@ -233,6 +234,7 @@ class TCPStream(Stream):
         self._received: List[bytes] = []
         self._sent: List[int] = []
         self._write_closed = False
+        self._asking = threading.RLock()  # a signal handler may ask in the middle of an answer
         self._is_local_known = False
         self._local: Optional[Address] = None
         self._remote = remote or _address(sock.getpeername)
@@ -340,26 +342,30 @@ class TCPStream(Stream):
 
     def close(self) -> None:
         """See `Stream.close`."""
-        self._ask_local()
-        self._sock.close()
+        with self._asking:
+            self._ask_local()
+            self._sock.close()
 
     def abandon(self) -> None:
-        """The same as `close()`, which sends nothing either."""
-        self.close()
+        """The same, which sends nothing either; but nothing is asked any more."""
+        self._is_local_known = True
+        self._sock.close()
 
     @property
     def local_address(self) -> Optional[Address]:
-        """See `Stream.local_address`."""
-        return self._ask_local()
+        """See `Stream.local_address`. Any thread."""
+        if not self._is_local_known:
+            with self._asking:  # the descriptor must not be closed under the question: it could be another's by then
+                self._ask_local()
+        return self._local
 
-    def _ask_local(self) -> Optional[Address]:
-        """Asked for when somebody wants it, at last before the close: writing an address down takes glibc a kilobyte of
-        stack, and the connection's thread one page more for its whole life.
+    def _ask_local(self) -> None:
+        """Not before somebody wants it, or the close comes: glibc needs a kilobyte of stack to write an address down,
+        and the connection's thread one page more for its whole life.
         """
         if not self._is_local_known:
             self._local = _address(self._sock.getsockname)
             self._is_local_known = True
-        return self._local
 
     @property
     def remote_address(self) -> Optional[Address]:
