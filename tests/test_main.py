@@ -78,6 +78,9 @@ class ProcessTests(unittest.TestCase):
     @unittest.skipIf(sys.platform == "win32", "processes cannot be interrupted one by one there")
     def test_ctrl_c(self) -> None:
         """The connection is closed with 1001, the status is 130, nobody sees a traceback."""
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background, which hands that on
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            self.addCleanup(signal.signal, signal.SIGINT, signal.SIG_IGN)
         process = self.start("--verbose")
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write(b"hello\n")
