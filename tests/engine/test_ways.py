@@ -352,10 +352,11 @@ class CompiledTests(WayTestCase):
         self.open("staged")
         assert self.stream.direct is not None
         error = MemoryError()
-        way = Compiled(self.encoder, self.stream.direct, mock.Mock(side_effect=error))
-        with self.assertRaisesRegex(ConnectionClosed, "memory") as caught:
-            way.send(BINARY, b"message")
-        self.assertIs(caught.exception.__cause__, error)
+        for kind in (Compiled, CompiledOnRecord):
+            way = kind(self.encoder, self.stream.direct, mock.Mock(side_effect=error))
+            with self.assertRaisesRegex(ConnectionClosed, "memory") as caught:
+                way.send(BINARY, b"message")
+            self.assertIs(caught.exception.__cause__, error)
 
 
 def make_compressor() -> Compressor:
