@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import enum
 
+from wssync.hints import TYPE_CHECKING, Optional, Union
 from wssync.protocol.urls import WebSocketURL, parse_document_url
-
-from ..hints import TYPE_CHECKING, Optional, Union
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar

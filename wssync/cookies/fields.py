@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 
 from wssync.cookies.dates import parse_cookie_date
-
-from ..hints import Callable, Dict, Optional
+from wssync.hints import Callable, Dict, Optional
 
 __all__ = ["SetCookie", "parse_set_cookie"]
 

@@ -9,8 +9,7 @@ from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 
 from wssync.cookies.ages import Age, with_ages
 from wssync.cookies.scope import HOST_ATTRIBUTE, domain_of, host_in_jar, host_matches, path_matches
-
-from ..hints import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
+from wssync.hints import TYPE_CHECKING, Iterator, List, Optional, Sequence, Tuple
 
 if TYPE_CHECKING:
     from wssync.protocol.urls import WebSocketURL

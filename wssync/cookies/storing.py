@@ -23,8 +23,7 @@ from wssync.cookies.scope import (
     path_matches,
 )
 from wssync.cookies.sending import as_http_request
-
-from ..hints import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
+from wssync.hints import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from wssync.protocol.urls import WebSocketURL

@@ -12,8 +12,8 @@ thread; `complete` then answers everything that is pending, once, in one step: s
 then the delegate. GONE means that the descriptor is closed and the thread is at its end.
 
 Locks: `mutex` guards all fields below unless they say otherwise, is held for microseconds and never during a system
-call but a wake and the question for this end's address, and never while user code, an executor or the log is called.
-The write role may be held when the mutex is taken, never the other way round.
+call but a wake, and never while user code, an executor or the log is called. The write role may be held when the mutex
+is taken, never the other way round.
 """
 
 from __future__ import annotations

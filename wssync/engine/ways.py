@@ -7,13 +7,15 @@
 | `Direct`   | encodes, and makes the system call itself     | a plain socket                                        |
 | `Compiled` | does both in one call of the accelerator      | the same, where there is one                          |
 
-`Compressing` stands before any of them.
+`Compressing` stands before any of them; before `Compiled` it wants that one's outcome on record, `CompiledOnRecord`.
 
 An interrupt (Ctrl-C, in a thread that sends) may come after any call. So what the kernel took is on record before
 Python can raise anything, and stays there until nothing more can be lost.
 """
 
 from __future__ import annotations
+
+from itertools import starmap
 
 from ..errors import ConnectionClosed
 from ..hints import TYPE_CHECKING, Any, List, Optional, Protocol, Tuple
@@ -218,12 +220,10 @@ class CompiledOnRecord(Compiled):
 
     def send(self, first: int, payload: bytes) -> int:
         """See `Way.send`."""
-        encoder, sent = self._encoder, self._sent
-        keys = encoder.keys
-        key = keys.pop() if keys else encoder.fresh_key()
-        frame = (self._descriptor,), (self._flags,), (first,), (payload,), (key,), (self._rest,)
+        sent, key = self._sent, self._encoder.fresh_key()
+        arguments = self._descriptor, self._flags, first, payload, key, self._rest
         try:
-            sent.extend(map(self._send, *frame))
+            sent.extend(starmap(self._send, (arguments,)))
         except MemoryError as error:  # as above
             raise ConnectionClosed("memory ran out in the middle of a message") from error
         size = sent[0]

@@ -11,10 +11,9 @@ from __future__ import annotations
 import enum
 import re
 
+from wssync.hints import Iterator, Optional
 from wssync.protocol.headers import split_list
 from wssync.protocol.http1 import Response
-
-from ..hints import Iterator, Optional
 
 __all__ = ["BodyReader"]
 

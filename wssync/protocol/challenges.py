@@ -18,8 +18,7 @@ from __future__ import annotations
 import re
 
 from wssync.frozen import Frozen
-
-from ..hints import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from wssync.hints import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 __all__ = [
     "MAX_CHALLENGES",

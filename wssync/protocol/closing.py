@@ -14,8 +14,7 @@ from __future__ import annotations
 import enum
 
 from wssync.errors import ProtocolError
-
-from ..hints import TYPE_CHECKING, Dict, Optional, Tuple, Union
+from wssync.hints import TYPE_CHECKING, Dict, Optional, Tuple, Union
 
 if TYPE_CHECKING:
     from wssync.errors import CloseStatus

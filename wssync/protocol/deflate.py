@@ -18,9 +18,8 @@ from __future__ import annotations
 
 from wssync.errors import MessageTooBig, ProtocolError
 from wssync.frozen import Frozen
+from wssync.hints import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 from wssync.protocol.frames import Role
-
-from ..hints import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple
 
 if TYPE_CHECKING:
     import zlib

@@ -7,8 +7,7 @@ hold it. Bytes in, lower-case hexadecimal out.
 from __future__ import annotations
 
 from wssync.frozen import Frozen
-
-from ..hints import Dict, Optional, Tuple
+from wssync.hints import Dict, Optional, Tuple
 
 __all__ = ["ALGORITHMS", "Algorithm", "find_algorithm"]
 

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import os
 
+from wssync.hints import Callable, Iterator, List, Optional, Union
 from wssync.protocol.deflate import Compressor
 from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Opcode, Role, encode_header
 from wssync.protocol.speed import encode_frame, mask_into
-
-from ..hints import Callable, Iterator, List, Optional, Union
 
 __all__ = ["PIECE", "WHOLE", "Encoder", "Piece"]
 

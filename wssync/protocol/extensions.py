@@ -6,10 +6,9 @@ and the reader only ever goes forwards.
 
 from __future__ import annotations
 
+from wssync.hints import List, Optional, Tuple
 from wssync.protocol.headers import is_token
-
-from ..hints import List, Optional, Tuple
-from .patterns import pattern
+from wssync.protocol.patterns import pattern
 
 __all__ = ["Extension", "Parameter", "parse_extensions"]
 

@@ -112,16 +112,9 @@ def encode_header(fin: bool, rsv1: bool, opcode: int, length: int, key: Optional
     Raises `ValueError` for a length that no frame can have.
     """
     first = (0x80 if fin else 0) | (0x40 if rsv1 else 0) | opcode
-    second = 0 if key is None else 0x80
-    if length < 126:
-        header = bytes((first, second | length))
-    elif length < 1 << 16:
-        header = bytes((first, second | 126, length >> 8, length & 0xFF))
-    elif length < _MAX_LENGTH:
-        header = bytes((first, second | 127)) + length.to_bytes(8, "big")
-    else:
+    if not 0 <= length < _MAX_LENGTH:
         raise ValueError(f"a frame carries less than 2**63 bytes, not {length}")
-    return header if key is None else header + key
+    return _header(first, 0, length) if key is None else _header(first, 0x80, length) + key
 
 
 def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:

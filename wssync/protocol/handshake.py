@@ -13,6 +13,7 @@ from __future__ import annotations
 from binascii import b2a_base64
 
 from wssync.frozen import Frozen
+from wssync.hints import List, Optional, Sequence, Tuple, Union
 from wssync.protocol.deflate import (
     EXTENSION,
     DeflateOptions,
@@ -25,8 +26,6 @@ from wssync.protocol.headers import Headers, HeadersLike, is_token, printable, s
 from wssync.protocol.http1 import RequestHead, Response, format_request, format_response
 from wssync.protocol.patterns import pattern
 from wssync.protocol.urls import WebSocketURL
-
-from ..hints import List, Optional, Sequence, Tuple, Union
 
 try:
     from _sha1 import sha1  # type: ignore[import-not-found] # `hashlib` would load OpenSSL for sixty bytes

@@ -30,13 +30,12 @@ from __future__ import annotations
 import io
 
 from wssync.errors import ConnectionClosed, MessageTooBig, ProtocolError
+from wssync.hints import List, NamedTuple, NoReturn, Optional, Union
 from wssync.protocol.closing import decode_close
 from wssync.protocol.deflate import Inflater
 from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Header, Opcode, Role, read_header
 from wssync.protocol.speed import cut_messages, mask
 from wssync.protocol.utf8 import check_text, decode_text
-
-from ..hints import List, NamedTuple, NoReturn, Optional, Union
 
 __all__ = ["MAX_EMPTY_FRAGMENTS", "Close", "Decoded", "Decoder", "Event", "Fault", "Ping", "Pong"]
 

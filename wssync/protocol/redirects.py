@@ -8,11 +8,10 @@ here is only the proposal.
 from __future__ import annotations
 
 from wssync.errors import HandshakeError, InsecureRedirect, InvalidURL
+from wssync.hints import TYPE_CHECKING, AbstractSet, Iterable, Optional, Tuple
 from wssync.protocol.headers import Headers
 from wssync.protocol.http1 import Request, Response
 from wssync.protocol.urls import WebSocketURL, mask_secrets, parse_url
-
-from ..hints import TYPE_CHECKING, AbstractSet, Iterable, Optional, Tuple
 
 if TYPE_CHECKING:
     from urllib.parse import SplitResult

@@ -19,10 +19,9 @@ import functools
 
 from wssync.errors import InvalidURL
 from wssync.frozen import Frozen
-
-from ..hints import TYPE_CHECKING, List, NoReturn, Optional, Tuple
-from .headers import consists_of
-from .patterns import pattern
+from wssync.hints import TYPE_CHECKING, List, NoReturn, Optional, Tuple
+from wssync.protocol.headers import consists_of
+from wssync.protocol.patterns import pattern
 
 if TYPE_CHECKING:
     import re
