@@ -209,7 +209,7 @@ class Session:
         with self._lock:
             if not self._invalid or self._announced or self._running:
                 return
-            if any(reference() is not None for reference in list(self._fresh.values())):
+            if self._fresh and any(reference() is not None for reference in list(self._fresh.values())):
                 return
             self._announced = True
         method = method_of(self._delegate, "session_did_become_invalid")

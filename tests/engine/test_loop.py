@@ -571,6 +571,17 @@ class FinishTests(unittest.TestCase):
         rig.finish()
         self.assertEqual((rig.clock.now(), len(rig.stream.waits)), (began, waits))
 
+    def test_a_peer_that_hangs_up_at_once_is_not_waited_for(self) -> None:
+        """The end of the stream came with its Close: one look finds it."""
+        rig = Rig(self)
+        rig.stream.give(BYE)
+        rig.stream.give_end()
+        rig.settle()
+        waits = len(rig.stream.waits)
+        rig.finish()
+        self.assertTrue(rig.verdict.clean)  # type: ignore[attr-defined]
+        self.assertEqual(len(rig.stream.waits), waits)
+
     def test_there_is_nothing_to_wait_for_when_it_was_lost(self) -> None:
         """No lingering after the end of the stream, a reset or a broken write, nor without a Close of ours."""
         for break_it in ("give_end", "give_error"):
@@ -679,6 +690,7 @@ class ThreadTests(unittest.TestCase):
         self.assertIsInstance(error.__cause__, RuntimeError)
         self.assertIsNone(rig.connection.thread)
         self.assertTrue(rig.connection.gone.is_set())
+        self.assertEqual(rig.gate._rows, {}, "it has given its place up")
 
     def test_an_interrupt_while_the_thread_starts(self) -> None:
         """Ctrl-C before it runs: nobody says goodbye to it, or waits. After that it is as alive as any."""
@@ -687,16 +699,20 @@ class ThreadTests(unittest.TestCase):
             rig = Rig(self, opened=False)
             rig.connection.resume()
 
-            def strike(thread: threading.Thread, has_begun: bool = has_begun) -> None:
-                if has_begun:
+            begun = threading.Event()
+
+            def strike(thread: threading.Thread, is_made: bool = has_begun, begun: threading.Event = begun) -> None:
+                if is_made:
                     start(thread)
+                    begun.wait(PATIENCE)
                 raise KeyboardInterrupt
 
-            running = mock.patch.object(rig.engine, "run")
+            running = mock.patch.object(rig.engine, "run", begun.set)
             with running, mock.patch.object(threading.Thread, "start", strike), self.assertRaises(KeyboardInterrupt):
                 rig.engine.start()
             self.assertEqual(rig.connection in goodbye._connections, has_begun)
             self.assertEqual(rig.connection.thread is not None, has_begun)
+            self.assertEqual(bool(rig.gate._rows), has_begun, "whoever will not open has given its place up")
             goodbye.forget_connection(rig.connection)
 
     def breaks(self, rig: Rig, error: BaseException) -> None:

@@ -329,6 +329,18 @@ class TurnTests(OpeningTestCase):
         first.release()
         self.assertIs(running.result().stream, self.stream)
 
+    def test_who_lines_up_first_is_first(self) -> None:
+        """A place may be taken before the opening runs, and is then its turn; or it is given back."""
+        self.gate = Gate(1)
+        first, second = self.opening(), self.opening()
+        first.line_up()
+        second.line_up()
+        [row] = self.gate._rows.values()
+        self.assertEqual([ticket.granted for ticket in row], [True, False])
+        second.step_aside()
+        self.assertIsInstance(first.run(), Opened)
+        self.assertEqual(self.gate._rows, {})
+
     def test_a_turn_that_never_comes(self) -> None:
         """The resource limit ends it, and its place is given back."""
         self.configuration = self.configuration.replace(timeout_interval_for_resource=1000)

@@ -19,6 +19,8 @@ Host = Tuple[str, int]
 class Ticket:
     """One task's place in the row for its host; `granted` may be read by any thread."""
 
+    __slots__ = ("_gate", "granted", "host", "wake")
+
     def __init__(self, gate: Gate, host: Host, wake: Callable[[], None]) -> None:
         self._gate = gate
         self.host = host
@@ -43,11 +45,15 @@ class Gate:
     def enter(self, host: Host, wake: Callable[[], None]) -> Ticket:
         """Take a place in the row; `wake` is called, without a lock, when `granted` has become true later on."""
         ticket = Ticket(self, host, wake)
+        self.line_up(ticket)
+        return ticket
+
+    def line_up(self, ticket: Ticket) -> None:
+        """The same for who has the ticket already: an interrupt does not leave one in the row that nobody knows."""
         with self._lock:
-            row = self._rows.setdefault(host, [])
+            row = self._rows.setdefault(ticket.host, [])
             row.append(ticket)
             ticket.granted = len(row) <= self._limit
-        return ticket
 
     def release(self, ticket: Ticket) -> None:
         """See `Ticket.release`."""
@@ -58,8 +64,9 @@ class Gate:
             row.remove(ticket)
             if not row:
                 del self._rows[ticket.host]
-            if not self._rows:
-                self._rows = {}  # an emptied one keeps its table
+                if not self._rows:
+                    self._rows = {}  # an emptied one keeps its table
+                return
             admitted = [other for other in row[: self._limit] if not other.granted]
             for other in admitted:
                 other.granted = True

@@ -88,6 +88,8 @@ class Heartbeat:
 
     def fail(self) -> List[Completion[float]]:
         """The connection has ended: the pings that nobody answered, in order."""
+        if not self._outstanding:
+            return []
         pings = [ping.completion for ping in self._outstanding if ping.completion is not None]
         self._outstanding.clear()
         return [completion for completion in pings if not completion.done]

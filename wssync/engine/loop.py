@@ -15,7 +15,6 @@ look at the facts. Whatever goes wrong in here ends the connection with that err
 
 from __future__ import annotations
 
-import itertools
 import threading
 
 from ..errors import Cancelled, ConnectionClosed, ConnectionFailed, WebSocketError
@@ -37,6 +36,7 @@ from .opening import Opening
 from .plan import Opened, Plan
 from .reader import Reader
 from .state import Phase
+from .threads import is_certain, make_thread
 from .tracing import unheard
 
 if TYPE_CHECKING:
@@ -55,8 +55,6 @@ LINGER = 1.0
 frame.
 """
 
-_numbers = itertools.count(1)
-
 
 class Engine:
     """The thread of one connection and what only that thread does."""
@@ -66,6 +64,7 @@ class Engine:
         self._plan = plan
         self._begin = begin
         self._waker = Waker()
+        self._opening: Optional[Opening] = None
         self._resource_due: Optional[float] = None
         self._broken_due: Optional[float] = None
         self._was_paused = False
@@ -85,23 +84,35 @@ class Engine:
         connection.waker = self._waker
         connection.clock.attend(self._waker)
         remember_connection(connection)
-        thread = threading.Thread(target=self.run, name=f"wssync-read-{next(_numbers)}", daemon=True)
-        connection.thread = thread
+        opening = self._opening = self._make_opening()
+        thread = connection.thread = make_thread(self.run)
         try:
+            if self._begin is None:
+                opening.line_up()
             thread.start()
-        except RuntimeError as error:
-            connection.thread = None
+        except BaseException as error:
+            if not is_certain(thread):
+                self._forget_start(error)
+            raise
+
+    def _forget_start(self, error: BaseException) -> None:
+        """There is no thread: the system has refused, or an interrupt was quicker."""
+        connection, opening = self._connection, self._opening
+        assert opening is not None
+        connection.thread = None
+        opening.step_aside()
+        if isinstance(error, RuntimeError):
             _fail(connection, error)
             self._finish()
-            raise
-        except BaseException:
-            if thread.ident is None:  # an interrupt was quicker
-                connection.thread = None
-                forget_connection(connection)
-            raise
+        else:
+            forget_connection(connection)
 
     def run(self) -> None:
         """The life of the connection, from dialling to its closed descriptor."""
+        connection = self._connection
+        if connection.thread is None:  # an interrupt came between the making of the thread and the record of it
+            connection.thread = threading.current_thread()
+            remember_connection(connection)
         try:
             self._begin_open(self._open())
             while self._connection.cause is None:
@@ -116,16 +127,21 @@ class Engine:
 
     # -- opening -------------------------------------------------------------------------------------------------------
 
-    def _open(self) -> Opened:
+    def _make_opening(self) -> Opening:
         connection = self._connection
         tracer = connection.tracer
         trace = tracer.emit if tracer.is_wanted else unheard
-        opening = Opening(self._plan, self._waker, connection.clock, self._check, Questions(connection), trace)
+        return Opening(self._plan, self._waker, connection.clock, self._check, Questions(connection), trace)
+
+    def _open(self) -> Opened:
+        opening, self._opening = self._opening or self._make_opening(), None
         try:
             return opening.run(self._begin)
         except WebSocketError as error:
-            connection.response = getattr(error, "response", None)
+            self._connection.response = getattr(error, "response", None)
             raise
+        finally:
+            opening.step_aside()
 
     def _check(self, deadline: Deadline) -> None:
         """Every wait of the opening comes by here: it ends a cancelled one, and holds a suspended one with its
@@ -328,34 +344,35 @@ class Engine:
     def _linger(self, stream: Stream) -> None:
         """Let our Close arrive, and let the peer close first (RFC 6455 section 7.1.1); bounded, and cut by `cancel`."""
         connection = self._connection
-        due = self._linger_until()
+        outbox = connection.outbox
+        due = _linger_until(connection, self.reader.at_end or self._is_silent)
         try:
             while due is not None and not connection.cut:
+                if stream.recv(65_536) == b"":
+                    return  # most peers hang up at once: it is here by now, and there is nothing to wait for
                 left = due - connection.clock.now()
                 if left <= 0:
                     return
-                readable, writable = stream.wait(True, connection.outbox.has_rest, left)
+                _, writable = stream.wait(True, outbox.has_rest, left)
                 if writable:
-                    connection.outbox.stalled = False
-                    connection.outbox.pump(BUDGET)
-                if readable and stream.recv(65_536) == b"":
-                    return
+                    outbox.stalled = False
+                    outbox.pump(BUDGET)
         except ConnectionClosed:
             return  # the peer hung up the hard way; everything was said
 
-    def _linger_until(self) -> Optional[float]:
-        connection = self._connection
-        cause, now = connection.cause, connection.clock.now()
-        if not isinstance(cause, ConnectionClosed) or connection.outbox.broken is not None:
-            return None
-        patience = connection.configuration.close_timeout
-        if cause.clean:
-            return now + patience if connection.close_due is None else connection.close_due
-        told = connection.closing.sent is not None or connection.outbox.has_rest
-        if self.reader.at_end or self._is_silent or not told:
-            return None
-        due = now + min(patience, LINGER)
-        return due if connection.close_due is None else min(due, connection.close_due)
+
+def _linger_until(connection: Connection, is_lost: bool) -> Optional[float]:
+    """Until when the peer may take its time to hang up; `None` where there is nothing to wait for."""
+    cause = connection.cause
+    if not isinstance(cause, ConnectionClosed) or connection.outbox.broken is not None:
+        return None
+    due, patience = connection.close_due, connection.configuration.close_timeout
+    if cause.clean:
+        return connection.clock.now() + patience if due is None else due
+    if is_lost or (connection.closing.sent is None and not connection.outbox.has_rest):
+        return None
+    end = connection.clock.now() + min(patience, LINGER)
+    return end if due is None else min(due, end)
 
 
 def _soonest(moments: Iterable[Optional[float]]) -> Optional[float]:

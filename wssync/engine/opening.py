@@ -25,6 +25,7 @@ from ..transport.waiting import Attempt, Waker
 from .attempts import Attempts
 from .context import Context
 from .exchange import Exchange
+from .gate import Ticket
 from .plan import Opened, Plan
 from .reaching import Reaching
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     from ..transport.stream import Stream
     from .asking import Questions
-    from .gate import Ticket
     from .sequel import Sequel
 
 __all__ = ["Opening"]
@@ -68,6 +68,7 @@ class Opening:
         self._exchanges = 0
         self._sequel: Optional[Sequel] = None
         self._ticket: Optional[Ticket] = None
+        self._is_in_row = False
         self._phase = "waiting for its turn"
 
     def _make_cookies(self) -> Cookies:
@@ -90,7 +91,7 @@ class Opening:
             self._attempts,
             self._questions,
             self._trace,
-            self._step_aside,
+            self.step_aside,
             self._take_turn,
             self._begin,
         )
@@ -125,7 +126,7 @@ class Opening:
                 self._begin()
                 opened = self._exchange()
             finally:
-                self._step_aside()
+                self.step_aside()
             if isinstance(opened, Opened):
                 return opened
             self._phase = "deciding what follows from the response"
@@ -142,12 +143,24 @@ class Opening:
 
     # -- one's turn ----------------------------------------------------------------------------------------------------
 
+    def line_up(self) -> None:
+        """Take a place in the row. For the first exchange that is done by who starts the task, on whatever thread, so
+        that tasks have their turns in that order; it must then `run`, or `step_aside`.
+        """
+        self.step_aside()
+        url, gate = self._request.parsed_url, self._plan.gate
+        self._ticket = ticket = Ticket(gate, (url.host, url.port), self._waker.wake)
+        gate.line_up(ticket)
+        self._is_in_row = True
+
     def _take_turn(self) -> None:
         """The request's timer does not run before: waiting for others is not the server's slowness."""
-        self._step_aside()
         self._phase = "waiting for its turn"
-        url = self._request.parsed_url
-        ticket = self._ticket = self._plan.gate.enter((url.host, url.port), self._waker.wake)
+        if not self._is_in_row:
+            self.line_up()
+        self._is_in_row = False
+        ticket = self._ticket
+        assert ticket is not None
         if not ticket.granted:
             self._trace("waiting", reason="turn")
         while not ticket.granted:
@@ -155,10 +168,12 @@ class Opening:
         self._phase = "connecting"
         self._attempts.whole.deadline.restart()
 
-    def _step_aside(self) -> None:
+    def step_aside(self) -> None:
         """Others may open: this one is done, or waits for its user."""
+        self._is_in_row = False
         if self._ticket is not None:
             self._ticket.release()
+            self._ticket = None
 
     # -- one exchange --------------------------------------------------------------------------------------------------
 

@@ -302,7 +302,11 @@ class State:
         self.let_through()
 
     def let_through(self) -> None:
-        """Whoever waits on the executor's own thread for the opening looks at it again."""
+        """Whoever waits on the executor's own thread for the opening looks at it again. What there is to see is there
+        already, so nobody comes into this row any more who was not there before.
+        """
+        if not self.impatient:
+            return
         with self.mutex:
             impatient, self.impatient = self.impatient, []
         for latch in impatient:

@@ -9,6 +9,9 @@ __all__ = ["drop_frames"]
 
 def drop_frames(error: BaseException) -> None:
     """Take the tracebacks from an error and from all behind it, its causes and what was handled when it was raised."""
+    error.__traceback__ = None
+    if error.__cause__ is None and error.__context__ is None:
+        return
     left: List[Optional[BaseException]] = [error]
     seen: Set[int] = set()
     while left:

@@ -13,7 +13,6 @@ are gone through twice.
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import os
 import socket
@@ -92,8 +91,7 @@ class Snapshot:
         late = [thread for thread in late if not (clients and thread.name.startswith("wssync-testing-"))]
         for thread in late:
             if thread is not threading.current_thread():
-                with contextlib.suppress(RuntimeError):  # it is only being started
-                    thread.join(max(0.0, end - time.monotonic()))
+                _join_until(end, thread)
         there = threading.enumerate()
         return [thread for thread in late if thread in there]
 
@@ -136,6 +134,17 @@ def _library_threads() -> Iterator[threading.Thread]:
 def _connections() -> Dict[Optional[threading.Thread], Connection]:
     """The connections that have a thread, by that."""
     return {connection.thread: connection for connection in list(goodbye._connections) if connection.thread}
+
+
+def _join_until(end: float, thread: threading.Thread) -> None:
+    while True:
+        try:
+            thread.join(max(0.0, end - time.monotonic()))
+        except RuntimeError:  # it is only being started
+            if time.monotonic() < end:
+                time.sleep(PAUSE)
+                continue
+        return
 
 
 def _tell(thread: threading.Thread) -> str:
@@ -203,7 +212,8 @@ def _is_ours(kind: type) -> bool:
 
 
 def _attributes(thing: object) -> List[Any]:
-    return list(getattr(thing, "__dict__", {}).values())
+    slots = [name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ())]
+    return [*getattr(thing, "__dict__", {}).values(), *(getattr(thing, name, None) for name in slots)]
 
 
 def _held_sockets(objects: Iterable[object]) -> List[_Held]:

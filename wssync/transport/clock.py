@@ -80,14 +80,20 @@ class Deadline:
         return self._left(self.clock.now())
 
     def _left(self, now: float) -> Optional[float]:
-        own, within = self._own_left(now), self._within
-        left = None if within is None else within._left(now)
-        return own if left is None else left if own is None else min(own, left)
+        left = self._own_left(now)
+        within = self._within
+        while within is not None:
+            other = within._own_left(now)
+            if other is not None and (left is None or other < left):
+                left = other
+            within = within._within
+        return left
 
     def _own_left(self, now: float) -> Optional[float]:
         if self._seconds is None:
             return None
-        return max(0.0, self._started + self._seconds - (self._paused_at if self._pauses else now))
+        left = self._started + self._seconds - (self._paused_at if self._pauses else now)
+        return left if left > 0.0 else 0.0
 
     def expired(self) -> bool:
         """Whether the time is up."""

@@ -62,6 +62,7 @@ _READABLE, _WRITABLE = (flag | _POLLERR | _POLLHUP for flag in (_POLLIN, _POLLOU
 _new_poll = getattr(select, "poll", None)
 _new_eventfd: Optional[Callable[[int, int], int]] = getattr(os, "eventfd", None)
 
+_ceil = math.ceil
 _LONGEST = 86_400.0
 """A wait takes at most this many seconds: the system calls cannot count much further."""
 
@@ -81,6 +82,8 @@ class EventDescriptor:
 
     It costs a tenth of a pair of sockets, whichever way that is counted: system calls, time or memory of the kernel.
     """
+
+    __slots__ = ("__weakref__", "_number")
 
     def __init__(self, number: int) -> None:
         self._number = number
@@ -107,6 +110,8 @@ class Waker:
     `wake()` takes no lock and does not block: it may be called in a signal handler and in a finalizer. It is sticky:
     once woken, the descriptor is readable until `clear()`.
     """
+
+    __slots__ = ("__dict__", "__weakref__", "_reader", "_writer")  # a dictionary is made when something is put in
 
     def __init__(self) -> None:
         self._reader: Union[_OwnedSocket, EventDescriptor, None]
@@ -207,9 +212,11 @@ def _is_invalid(number: int) -> OSError:
 
 def _milliseconds(timeout: Optional[float]) -> Optional[int]:
     # Upwards: a wait that ends a little early would be begun again and again until its time is really up.
-    if not timeout:
-        return None if timeout is None else 0
-    return math.ceil(min(max(timeout, 0.0), _LONGEST) * 1000)
+    if timeout is None:
+        return None
+    if 0.0 < timeout < _LONGEST:
+        return _ceil(timeout * 1000)
+    return 0 if timeout <= 0.0 else _ceil(_LONGEST * 1000)
 
 
 def _by_select(
@@ -233,12 +240,14 @@ class Watch:
     The `poll` objects are kept; two threads that wait at once never share one, which `poll` would refuse.
     """
 
-    __slots__ = ("_idle", "_sock", "_waker")
+    __slots__ = ("_for_owner", "_idle", "_sock", "_waker")
 
     def __init__(self, sock: HasFileno, waker: Waker) -> None:
         self._sock = sock
         self._waker = waker
-        self._idle: Dict[int, select.poll] = {}
+        self._for_owner: Optional[select.poll] = None
+        """For the owner who reads, which is all that an idle connection needs."""
+        self._idle: Optional[Dict[int, select.poll]] = None
 
     def wait(self, read: bool, write: bool, timeout: Optional[float], owner: bool = True) -> Tuple[bool, bool]:
         """Wait for the socket; return whether it is readable and whether it is writable (False for what was not asked).
@@ -248,21 +257,37 @@ class Watch:
         """
         if _new_poll is None:
             return self._select(read, write, timeout, owner)
-        number = _descriptor(self._sock)
-        kind = read | write << 1 | owner << 2
-        poll = self._idle.pop(kind, None) or self._prepare(number, read, write, owner)
-        found = poll.poll(_milliseconds(timeout))
-        self._idle[kind] = poll
+        number = self._sock.fileno()
+        if number < 0:
+            raise _is_closed()
+        if owner and read and not write:
+            poll = self._for_owner
+            if poll is None:
+                poll = self._for_owner = self._prepare(number, True, False, True)
+            found = poll.poll(_milliseconds(timeout))
+        else:
+            found = self._wait_otherwise(number, read, write, timeout, owner)
         readable = writable = False
         for ready, flags in found:
             if flags & _POLLNVAL:
                 raise _is_invalid(ready)
             if ready == number:
-                readable = read and bool(flags & _READABLE)
-                writable = write and bool(flags & _WRITABLE)
+                readable = read and flags & _READABLE != 0
+                writable = write and flags & _WRITABLE != 0
             else:
                 self._waker.clear()
         return readable, writable
+
+    def _wait_otherwise(
+        self, number: int, read: bool, write: bool, timeout: Optional[float], owner: bool
+    ) -> List[Tuple[int, int]]:
+        if self._idle is None:
+            self._idle = {}  # of two that are made at once, one is lost, and what is in it is made again
+        idle, kind = self._idle, read | write << 1 | owner << 2
+        poll = idle.pop(kind, None) or self._prepare(number, read, write, owner)
+        found = poll.poll(_milliseconds(timeout))
+        idle[kind] = poll
+        return found
 
     def _prepare(self, number: int, read: bool, write: bool, owner: bool) -> select.poll:
         assert _new_poll is not None

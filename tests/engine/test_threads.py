@@ -1,0 +1,107 @@
+"""The thread of a connection: light, and started without waiting."""
+
+from __future__ import annotations
+
+import threading
+import unittest
+from unittest import mock
+
+from tests.engine.support import PATIENCE, Rig
+from wssync.engine import goodbye, threads
+from wssync.engine.threads import is_certain, make_thread
+
+
+class ThreadTests(unittest.TestCase):
+    """`make_thread` and `is_certain`."""
+
+    def test_it_runs(self) -> None:
+        """A daemon with a name of its own, alive from its beginning to its end, which can be waited for."""
+        begun, end = threading.Event(), threading.Event()
+
+        def run() -> None:
+            begun.set()
+            end.wait(PATIENCE)
+
+        thread, other = make_thread(run), make_thread(print)
+        self.assertTrue(thread.daemon)
+        self.assertRegex(thread.name, r"\Awssync-read-\d+\Z")
+        self.assertNotEqual(thread.name, other.name)
+        self.assertFalse(thread.is_alive())
+        thread.start()
+        self.assertTrue(begun.wait(PATIENCE))
+        self.assertTrue(thread.is_alive())
+        end.set()
+        thread.join(PATIENCE)
+        self.assertFalse(thread.is_alive())
+
+    def test_nobody_waits_for_its_beginning(self) -> None:
+        """`start` is over when the system has the thread, which may begin later."""
+        go_on = threading.Event()
+
+        def wait_first(thread: threading.Thread) -> None:
+            go_on.wait(PATIENCE)
+            bootstrap(thread)
+
+        bootstrap = threading.Thread._bootstrap  # type: ignore[attr-defined] # the first that runs in a thread
+        done = threading.Event()
+        with mock.patch.object(threading.Thread, "_bootstrap", wait_first):
+            thread = make_thread(done.set)
+            thread.start()
+            self.assertFalse(thread.is_alive())
+            self.assertTrue(is_certain(thread))
+            go_on.set()
+            self.assertTrue(done.wait(PATIENCE))
+        thread.join(PATIENCE)
+
+    def test_what_is_certain(self) -> None:
+        """A thread that was never started may not come; with an interpreter that has other threads, an ident tells."""
+        self.assertFalse(is_certain(make_thread(print)))
+        self.assertTrue(is_certain(threading.current_thread()))
+        self.assertFalse(is_certain(threading.Thread()))
+
+    def test_a_fork_finds_nothing_to_repair(self) -> None:
+        """The interpreter asks each thread's beginning for it."""
+        thread = make_thread(print)
+        thread._started._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` calls in a child
+        self.assertFalse(thread.is_alive())
+
+    def test_what_nobody_catches_is_told_as_ever(self) -> None:
+        """`threading.excepthook` hears of it, that of the moment."""
+        for _ in range(2):
+            begun = threading.Event()
+            with mock.patch.object(threading, "excepthook") as hook:
+                thread = make_thread(lambda begun=begun: [begun.set()].pop(1))  # type: ignore[misc] # an IndexError
+                thread.start()
+                self.assertTrue(begun.wait(PATIENCE))
+                thread.join(PATIENCE)
+            self.assertIs(hook.call_args[0][0].exc_type, IndexError)
+            self.assertIs(hook.call_args[0][0].thread, thread)
+
+
+class EngineTests(unittest.TestCase):
+    def test_an_interrupt_before_the_record(self) -> None:
+        """The system has made the thread, and Ctrl-C comes before anybody could know: it makes itself known."""
+        rig = Rig(self, threaded=True, opened=False)
+        rig.connection.resume()
+        wait = mock.patch.object(threads._Beginning, "wait", side_effect=KeyboardInterrupt)
+        go_on, bootstrap = threading.Event(), threading.Thread._bootstrap  # type: ignore[attr-defined] # as above
+
+        def wait_first(thread: threading.Thread) -> None:
+            go_on.wait(PATIENCE)
+            bootstrap(thread)
+
+        with mock.patch.object(threading.Thread, "_bootstrap", wait_first):
+            with wait, self.assertRaises(KeyboardInterrupt):
+                rig.engine.start()
+            self.assertIsNone(rig.connection.thread)
+            self.assertNotIn(rig.connection, goodbye._connections)
+            go_on.set()
+            rig.wait(rig.connection.opened)
+        thread = rig.connection.thread
+        assert thread is not None
+        self.assertTrue(thread.is_alive())
+        self.assertIn(rig.connection, goodbye._connections)
+
+
+if __name__ == "__main__":
+    unittest.main()

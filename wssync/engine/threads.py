@@ -1,0 +1,66 @@
+"""The thread of a connection, as light as a thread can be: an idle connection has nothing that is as heavy."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+
+from ..hints import Any, Callable, Dict, Optional
+
+__all__ = ["is_certain", "make_thread"]
+
+_numbers = itertools.count(1)
+_NO_ARGUMENTS: Dict[str, Any] = {}
+_shared: Dict[str, Any] = {}
+
+
+class _Beginning:
+    """That a thread has begun; in the place of the `Event` that every thread keeps, with a lock and two queues in it.
+
+    `Thread.start` waits for that. Here it does not: who has made the connection waits for the opening, if for anything,
+    and would only be switched to twice. Until the thread has begun it is not alive and cannot be joined.
+    """
+
+    __slots__ = ("_has_begun", "is_certain")
+
+    def __init__(self) -> None:
+        self._has_begun = False
+        self.is_certain = False
+        """Whether the system has made the thread. False says nothing, if an interrupt came."""
+
+    def is_set(self) -> bool:
+        """Whether the thread runs, or ran."""
+        return self._has_begun
+
+    def set(self) -> None:
+        """It runs; said by itself."""
+        self._has_begun = self.is_certain = True
+
+    def wait(self, timeout: Optional[float] = None) -> bool:
+        """Return at once: the thread is there, and will run."""
+        self.is_certain = True
+        return self._has_begun
+
+    def _at_fork_reinit(self) -> None:
+        """There is no lock."""
+
+
+def make_thread(run: Callable[[], None]) -> threading.Thread:
+    """A thread that is not started yet.
+
+    Names of `threading` that have no promise: where one of them is not used any more, to set it changes nothing.
+    """
+    name = f"wssync-read-{next(_numbers)}"
+    thread = threading.Thread(target=run, name=name, kwargs=_NO_ARGUMENTS, daemon=True)
+    thread._started = _Beginning()  # type: ignore[attr-defined] # it is no public name
+    # Each thread has a closure of its own for what nobody catches; they all do the same.
+    own = vars(thread)
+    if "_invoke_excepthook" in own:  # pragma: no branch - in all versions so far
+        own["_invoke_excepthook"] = _shared.setdefault("_invoke_excepthook", own["_invoke_excepthook"])
+    return thread
+
+
+def is_certain(thread: threading.Thread) -> bool:
+    """Whether a thread of `make_thread`, in the `start` of which an interrupt came, is there. False says nothing."""
+    beginning: object = getattr(thread, "_started", None)
+    return beginning.is_certain if isinstance(beginning, _Beginning) else thread.ident is not None
