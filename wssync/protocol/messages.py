@@ -5,7 +5,7 @@ the bytes were cut makes no difference to what comes out, nor does the way it wa
 
 **Whole frames.** Nearly all traffic is unmasked, unfragmented, uncompressed messages that lie in the bytes from end to
 end. `frames.cut_messages` cuts them out in one loop, with no object per frame but the message. It knows no rule:
-whatever it does not like, it leaves where it is.
+whatever it does not like, it leaves where it is. A control frame behind them that is whole, and the last, is taken too.
 
 **Everything else** goes frame by frame: rules first, as soon as the bits that break them are there, then the payload,
 as much as has come. The part of an unfinished message is stored in one growing buffer and its text checked (`utf8`), so
@@ -167,6 +167,11 @@ class Decoder:
                 return Decoded(events, True, size, inflater=last.inflater)
             if _may_wait(data, position, limit):
                 return Decoded(events, True, size, data[position:], inflater=last.inflater)
+            control = _lone_control(data, position)
+            if control is not None:
+                events.append(control)
+                over = isinstance(control, Close)
+                return Decoded(events, False, size, inflater=last.inflater, over=over, others=1)
         return _Pass(self._role, limit, last, data, events).run(position, size)
 
     def room(self, last: Decoded) -> Optional[memoryview]:
@@ -429,6 +434,21 @@ def _may_wait(data: bytes, position: int, limit: Optional[int]) -> bool:
     return least <= length <= (_SHORT if limit is None else min(_SHORT, limit))
 
 
+def _lone_control(data: bytes, position: int) -> Union[Ping, Pong, Close, None]:
+    """The control frame that begins there, if it is whole and all that is left, and no rule is broken."""
+    length = len(data) - position - 2
+    if not 0 <= length <= MAX_CONTROL_PAYLOAD or data[position + 1] != length:
+        return None
+    first, payload = data[position], data[position + 2 :]
+    if first == _CLOSE:
+        try:
+            return Close(*decode_close(payload))
+        except ProtocolError:
+            return None
+    return Ping(payload) if first == _PING else Pong(payload) if first == _PONG else None
+
+
+_CLOSE, _PING, _PONG = (0x80 | opcode for opcode in (Opcode.CLOSE, Opcode.PING, Opcode.PONG))
 _OPCODES = frozenset(Opcode)
 
 
