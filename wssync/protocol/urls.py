@@ -94,7 +94,7 @@ class WebSocketURL(Frozen):
         """Whether the host is an IPv4 or IPv6 address rather than a name."""
         return ":" in self.host or _is_ipv4(self.host)
 
-    @functools.cached_property
+    @property
     def host_header(self) -> str:
         """The value of the `Host` field: brackets for IPv6, a port unless it is the default (RFC 6455 section 4.1)."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -159,16 +159,29 @@ def parse_document_url(text: str) -> WebSocketURL:
 def _parse_usual(text: str) -> Optional[WebSocketURL]:
     """A URL in which there is nothing to put right, as the long way reads it; `None` where only that can tell."""
     scheme, _, rest = text.partition("://")
-    place, _, target = rest.partition("/")
+    place, slash, target = rest.partition("/")
     host, colon, digits = place.partition(":")
-    if scheme not in _DEFAULT_PORTS or not _is_usual_host(host):
+    usual_port = _DEFAULT_PORTS.get(scheme)
+    if usual_port is None or not _is_usual_host(host):
         return None
     if not consists_of(target, _USUAL_TARGET) or target.endswith("?"):
         return None
-    if colon and not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) < 65536):
+    if colon and not _is_usual_port(digits):
         return None
-    port = int(digits) if colon else _DEFAULT_PORTS[scheme]
-    return WebSocketURL(scheme, host, port, f"/{target}", None, None)
+    port = int(digits) if colon else usual_port
+    url = WebSocketURL(scheme, host, port, slash + target if slash else "/", None, None)
+    if slash and _is_spelled(digits, usual_port):
+        vars(url)["_text"] = text
+    return url
+
+
+def _is_usual_port(digits: str) -> bool:
+    return digits.isascii() and digits.isdigit() and len(digits) <= 5 and 0 < int(digits) < 65536
+
+
+def _is_spelled(digits: str, default: int) -> bool:
+    """Whether a port is spelled as `str()` of a URL would do it: not at all where it is the default."""
+    return not digits or (digits[0] != "0" and int(digits) != default)
 
 
 def _is_usual_host(host: str) -> bool:

@@ -41,6 +41,9 @@ STAGGER = 0.25
 PATH_AGAIN = 0.05
 """Seconds until a Unix socket is asked again whose queue was full: there the system does not tell when it has room."""
 
+_NOT_BLOCKING = int(socket.SOCK_STREAM) | int(getattr(socket, "SOCK_NONBLOCK", 0))
+"""The kind of a socket that does not block from the first, where the system has such: a system call less."""
+
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EALREADY, errno.EINTR}
 _NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN}
 _URL_ERROR_CODES = {errno.ENETUNREACH: -1009, errno.ENETDOWN: -1009, errno.ETIMEDOUT: -1001}
@@ -248,7 +251,7 @@ class _Race:
         self._attempt = attempt
         self._sources = sources or {}
         self._trace = trace
-        has_port = any(address[1] for address in self._sources.values())
+        has_port = bool(sources) and any(address[1] for address in self._sources.values())
         self._stagger = math.inf if has_port else STAGGER
         self._clock = attempt.deadline.clock
         self._waiting: Deque[Target] = deque(targets)
@@ -260,16 +263,17 @@ class _Race:
         """The first socket that is connected, and to what; all others are closed. `place` is for the message if there
         is none.
         """
+        waiting, pending = self._waiting, self._pending
         try:
-            while self._waiting or self._pending:
-                if self._waiting and self._clock.now() >= self._next_start:
-                    self._start(self._waiting.popleft())
+            while waiting or pending:
+                if waiting and self._clock.now() >= self._next_start:
+                    self._start(waiting.popleft())
                 else:
                     winner = self._wait()
                     if winner is not None:
                         return winner
         finally:
-            for sock in self._pending:
+            for sock in pending:
                 sock.close()
         raise _all_failed(place, self._failures)
 
@@ -277,13 +281,14 @@ class _Race:
         if self._trace is not None:
             self._trace("connect_start", address=_address(target))
         try:
-            sock = socket.socket(target[0], socket.SOCK_STREAM)
+            sock = socket.socket(target[0], _NOT_BLOCKING)
         except OSError as error:
             self._record(target, error)
             return
         self._pending[sock] = target
         try:
-            sock.setblocking(False)
+            if sock.gettimeout() != 0.0:
+                sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if target[0] in self._sources:
@@ -299,8 +304,11 @@ class _Race:
 
     def _wait(self) -> Optional[Connected]:
         timeout = max(0.0, self._next_start - self._clock.now()) if self._waiting else None
-        _, writable = self._attempt.wait((), list(self._pending), timeout)
-        for sock in [sock for sock in self._pending if sock in writable]:
+        pending = list(self._pending)
+        _, writable = self._attempt.wait((), pending, timeout)
+        for sock in pending:
+            if sock not in writable:
+                continue
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if not code:
                 return sock, self._pending.pop(sock)

@@ -224,10 +224,10 @@ class TCPStream(Stream):
 
     def __init__(self, sock: socket.socket, waker: Waker, remote: Optional[Address] = None) -> None:
         """`remote` is where it was connected to, for who knows that."""
-        self._blocks = _may_block(sock)
-        sock.settimeout(None if self._blocks else 0.0)
+        self._blocks = blocks = _may_block(sock)
+        sock.settimeout(None if blocks else 0.0)
         self._sock = sock
-        self._flags = _DONT_WAIT if self._blocks else 0
+        self._flags = _DONT_WAIT if blocks else 0
         self._send_flags = self._flags | _NO_SIGNAL
         self._waker = waker
         self._watch = Watch(sock, waker)

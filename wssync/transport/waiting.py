@@ -23,7 +23,6 @@ import threading
 from ..errors import TimedOut
 from ..hints import (
     TYPE_CHECKING,
-    AbstractSet,
     Any,
     Callable,
     Dict,
@@ -164,15 +163,16 @@ def wait_for(read: Iterable[T], write: Iterable[T], timeout: Optional[float]) ->
     again. OSError for a descriptor that is closed, or that `select` cannot watch; ValueError when nothing is to be
     waited for.
     """
-    reading = {item.fileno(): item for item in read}
-    writing = {item.fileno(): item for item in write}
-    if -1 in reading or -1 in writing:
+    if _new_poll is None:
+        return _by_select(_numbered(read), _numbered(write), timeout)
+    return _by_poll(_numbered(read), _numbered(write), timeout)
+
+
+def _numbered(items: Iterable[T]) -> Dict[int, T]:
+    found = {item.fileno(): item for item in items}
+    if -1 in found:
         raise _is_closed()
-    if not reading and not writing:
-        raise ValueError("nothing to wait for")
-    backend = _by_select if _new_poll is None else _by_poll
-    readable, writable = backend(reading.keys(), writing.keys(), timeout)
-    return {reading[number] for number in readable}, {writing[number] for number in writable}
+    return found
 
 
 def _descriptor(item: HasFileno) -> int:
@@ -186,24 +186,28 @@ def _is_closed() -> OSError:
     return OSError(errno.EBADF, "cannot wait for a closed descriptor")
 
 
-def _by_poll(
-    reading: AbstractSet[int], writing: AbstractSet[int], timeout: Optional[float]
-) -> Tuple[Set[int], Set[int]]:
+def _by_poll(reading: Dict[int, T], writing: Dict[int, T], timeout: Optional[float]) -> Tuple[Set[T], Set[T]]:
     assert _new_poll is not None
     poll = _new_poll()
     for number in reading:
         poll.register(number, _POLLIN)
     for number in writing:
         poll.register(number, _POLLIN | _POLLOUT if number in reading else _POLLOUT)
+    if not (reading or writing):
+        raise _no_aim()
     readable, writable = set(), set()
     for number, flags in poll.poll(_milliseconds(timeout)):
         if flags & _POLLNVAL:
             raise _is_invalid(number)
-        if number in reading and flags & _READABLE:
-            readable.add(number)
-        if number in writing and flags & _WRITABLE:
-            writable.add(number)
+        if flags & _READABLE and number in reading:
+            readable.add(reading[number])
+        if flags & _WRITABLE and number in writing:
+            writable.add(writing[number])
     return readable, writable
+
+
+def _no_aim() -> ValueError:
+    return ValueError("nothing to wait for")
 
 
 def _is_invalid(number: int) -> OSError:
@@ -219,9 +223,9 @@ def _milliseconds(timeout: Optional[float]) -> Optional[int]:
     return 0 if timeout <= 0.0 else _ceil(_LONGEST * 1000)
 
 
-def _by_select(
-    reading: AbstractSet[int], writing: AbstractSet[int], timeout: Optional[float]
-) -> Tuple[Set[int], Set[int]]:
+def _by_select(reading: Dict[int, T], writing: Dict[int, T], timeout: Optional[float]) -> Tuple[Set[T], Set[T]]:
+    if not (reading or writing):
+        raise _no_aim()
     if _SLICE is not None and threading.current_thread() is threading.main_thread():
         timeout = _SLICE if timeout is None else min(timeout, _SLICE)
     if timeout is not None:
@@ -231,7 +235,8 @@ def _by_select(
         readable, writable, troubled = select.select(list(reading), list(writing), list(writing), timeout)
     except ValueError as error:
         raise OSError(errno.EMFILE, f"too many open descriptors to wait for them with select(): {error}") from error
-    return {*readable, *(reading & set(troubled))}, {*writable, *troubled}
+    found = {*readable, *(number for number in troubled if number in reading)}
+    return {reading[number] for number in found}, {writing[number] for number in (*writable, *troubled)}
 
 
 class Watch:
@@ -295,7 +300,7 @@ class Watch:
         if read or write:
             poll.register(number, (_POLLIN if read else 0) | (_POLLOUT if write else 0))
         elif not owner:
-            raise ValueError("nothing to wait for")
+            raise _no_aim()
         if owner:
             poll.register(_descriptor(self._waker), _POLLIN)
         return poll
@@ -329,13 +334,13 @@ class Attempt:
 
         TimedOut when the deadline has passed and nothing was ready, and whatever `check` raises.
         """
-        seconds = self._begin(timeout)
-        watched: List[Any] = [*read, self.waker]
+        seconds, waker = self._begin(timeout), self.waker
+        watched: List[Any] = [*read, waker]
         readable: Set[Any]
         readable, writable = wait_for(watched, write, seconds)
-        if self.waker in readable:
-            self.waker.clear()
-            readable.remove(self.waker)
+        if waker in readable:
+            waker.clear()
+            readable.remove(waker)
         self._end(bool(readable or writable))
         return readable, writable
 
