@@ -48,6 +48,8 @@ __all__ = [
 ]
 
 _VERSION = "13"
+_UPGRADING = (("Upgrade", "websocket"), ("Connection", "Upgrade"))
+_IN_VERSION = ("Sec-WebSocket-Version", _VERSION)
 _NONCE_LENGTH = 16
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _KEY = pattern(r"[A-Za-z0-9+/]{22}==")
@@ -69,6 +71,8 @@ _FORBIDDEN = (
     "Proxy-Authorization",
 )
 _FORBIDDEN_KEYS = frozenset(name.lower() for name in _FORBIDDEN)
+_PROTOCOL_KEY = "sec-websocket-protocol"
+_TO_CHECK = _FORBIDDEN_KEYS | {_PROTOCOL_KEY}
 
 
 class Upgrade(Frozen):
@@ -159,7 +163,7 @@ def check_headers(headers: Headers, protocols: Sequence[str]) -> None:
     These are the handshake's own, those of a body, and Sec-WebSocket-Protocol where `protocols` are given as well or
     where its value is no list of subprotocols.
     """
-    if not headers.fields:
+    if headers.isdisjoint(_TO_CHECK):
         return
     if not headers.isdisjoint(_FORBIDDEN_KEYS):
         name = next(name for name in _FORBIDDEN if name in headers)
@@ -186,20 +190,15 @@ def make_upgrade(
     if len(nonce) != _NONCE_LENGTH:
         raise ValueError(f"the nonce has {_NONCE_LENGTH} bytes (RFC 6455 section 4.1)")
     checked = check_protocols(protocols)
-    if headers.fields or checked:
+    own = headers.fields
+    if own or checked:
         overruled = additional.without(*headers, *(["Sec-WebSocket-Protocol"] if checked else []))
-        extra = Headers(headers.fields + overruled.fields)
+        extra = Headers(own + overruled.fields)
     else:
         extra = additional
     check_headers(extra, checked)
     key = b2a_base64(nonce, newline=False).decode("ascii")
-    fields = [
-        ("Host", url.host_header),
-        ("Upgrade", "websocket"),
-        ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Key", key),
-        ("Sec-WebSocket-Version", _VERSION),
-    ]
+    fields = [("Host", url.host_header), *_UPGRADING, ("Sec-WebSocket-Key", key), _IN_VERSION]
     if checked:
         fields.append(("Sec-WebSocket-Protocol", ", ".join(checked)))
     if deflate is not None:
@@ -239,15 +238,15 @@ def _check_status(response: Response) -> None:
 
 
 def _check_switch(headers: Headers) -> None:
-    upgrade = _single(headers, "Upgrade")
+    upgrade = headers.get_only("upgrade") or _single(headers, "Upgrade")
     if upgrade.lower() != "websocket":
         raise ValueError(f"the server upgrades to {printable(upgrade)!r} instead of websocket (RFC 6455 section 4.1)")
-    if not _lists(headers, "Connection", "upgrade"):
+    if headers.get_only("connection") != "Upgrade" and not _lists(headers, "Connection", "upgrade"):
         raise ValueError("Connection does not say Upgrade in the server's answer (RFC 6455 section 4.1)")
 
 
 def _check_accept(headers: Headers, key: str) -> None:
-    given = _single(headers, "Sec-WebSocket-Accept")
+    given = headers.get_only("sec-websocket-accept") or _single(headers, "Sec-WebSocket-Accept")
     if given != accept_value(key):
         raise ValueError("Sec-WebSocket-Accept does not answer our key (RFC 6455 section 4.1)")
 

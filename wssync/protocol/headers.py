@@ -19,6 +19,7 @@ _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 # Tab, visible ASCII and space, and the upper half of Latin-1 (obs-text, RFC 9110 section 5.5).
 _TEXT = bytes([0x09, *range(0x20, 0x7F), *range(0x80, 0x100)])
 _OWS = " \t"
+_COLONS, _BLANKS = repeat(":"), repeat(_OWS)  # for `map`
 # Fields whose values `repr()` hides: those of HTTP, and those that callers make up (X-Api-Key).
 _SECRET = pattern(
     r"(?i)(?:proxy-)?authorization|(?:set-)?cookie2?|.*(?:token|secret|passw|api-?key|access-?key|auth-?key).*"
@@ -42,17 +43,19 @@ class Headers(Mapping[str, str]):
 
     def __init__(self, fields: HeadersLike = None) -> None:
         self._fields: Tuple[Tuple[str, str], ...] = checked_fields(fields)
-        self._values: _Values = fields._values if type(fields) is Headers else _by_name(self._fields)
+        self._values: _Values = _NONE
+        if self._fields:
+            self._values = fields._values if type(fields) is Headers else _by_name(self._fields)
 
     @classmethod
     def from_lines(cls, text: str) -> Optional[Headers]:
         """Those of a head, a CR LF before each line, if all is well with them; `None` if it is not."""
         lines = text.split("\r\n")[1:]
-        names, colons, values = tuple(zip(*[line.partition(":") for line in lines])) or ((), (), ())
+        names, colons, values = tuple(zip(*map(str.partition, lines, _COLONS))) or ((), (), ())
         if not (all(colons) and _are_fields(names, values)):
             return None
         headers = cls.__new__(cls)
-        headers._fields = tuple(zip(names, [value.strip(_OWS) for value in values]))
+        headers._fields = tuple(zip(names, map(str.strip, values, _BLANKS)))
         headers._values = _by_name(headers._fields)
         return headers
 
@@ -64,6 +67,11 @@ class Headers(Mapping[str, str]):
     def get_all(self, name: str) -> List[str]:
         """The values of all fields of that name, in order; an empty list if there is none."""
         return _all_of(self._values.get(name.lower(), []))
+
+    def get_only(self, key: str) -> Optional[str]:
+        """The value of the only field whose name is `key` in lower case; `None` if there is none, or more."""
+        value = self._values.get(key)
+        return value if isinstance(value, str) else None
 
     def replace(self, fields: HeadersLike) -> Headers:
         """A copy where the fields of these names are replaced by these, which come last."""
@@ -121,8 +129,15 @@ _Values = Dict[str, Union[str, List[str]]]
 that, and an open connection keeps its response."""
 
 
-def _by_name(fields: Iterable[Tuple[str, str]]) -> _Values:
-    values: _Values = {}
+_NONE: _Values = {}
+"""Those of all that have none."""
+
+
+def _by_name(fields: Sequence[Tuple[str, str]]) -> _Values:
+    values: _Values = {name.lower(): value for name, value in fields}
+    if len(values) == len(fields):
+        return values
+    values = {}
     for name, value in fields:
         key = name.lower()
         values[key] = [*_all_of(values[key]), value] if key in values else value
@@ -163,14 +178,17 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in shown)
 
 
+_TUPLES, _TWO = {tuple}, {2}
+
+
 def checked_fields(fields: HeadersLike) -> Tuple[Tuple[str, str], ...]:
     """The fields as (name, value), checked and trimmed like those of `Headers`, whose errors it raises."""
     if fields is None:
         return ()
     if type(fields) not in (list, tuple) and isinstance(fields, Headers):  # abstract classes are slow to answer that
         return fields.fields
-    found: List[Any] = list(_pairs(fields))
-    if set(map(type, found)) == {tuple} and set(map(len, found)) == {2}:
+    found: List[Any] = list(fields if type(fields) is tuple else _pairs(fields))
+    if set(map(type, found)) == _TUPLES and set(map(len, found)) == _TWO:
         return _checked_at_once(found)
     return tuple(_checked_singly(found))
 
@@ -194,7 +212,7 @@ def _checked_at_once(fields: List[Any]) -> Tuple[Tuple[str, str], ...]:
         good = False
     if not good:
         return tuple(_checked_singly(fields))
-    return tuple(zip(names, map(str.strip, values, repeat(_OWS))))
+    return tuple(zip(names, map(str.strip, values, _BLANKS)))
 
 
 def _are_fields(names: Sequence[str], values: Sequence[str]) -> bool:

@@ -248,7 +248,7 @@ def parse_response_head(head: bytes, url: str) -> Response:
     text = head.decode("latin-1")
     first = text.partition("\r\n")[0]
     start, digits, blank, reason = first[:9], first[9:12], first[12:13], first[13:]
-    status = int(digits) if digits.isascii() and digits.isdigit() else 0
+    status = 101 if digits == "101" else int(digits) if digits.isascii() and digits.isdigit() else 0
     # RFC 9112 section 4 demands the blank before an empty reason, which servers forget.
     if start not in ("HTTP/1.1 ", "HTTP/1.0 ") or status < 100 or blank not in ("", " ") or not is_text(reason):
         _refuse(f"no HTTP/1.1 status line: {printable(first)!r}", url)
@@ -272,7 +272,7 @@ def parse_request_head(head: bytes) -> RequestHead:
 
 def format_request(method: str, target: str, fields: HeadersLike) -> bytes:
     """Write the head of a request. Raises ValueError or TypeError rather than write what is no well-formed head."""
-    if not is_token(method):
+    if method != "GET" and not is_token(method):
         raise ValueError(f"{printable(method)!r} is no HTTP method")
     if not (target and consists_of(target, _TARGET)):
         raise ValueError("the request target has a character that no target may have")
