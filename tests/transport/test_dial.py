@@ -268,6 +268,14 @@ class ConnectingTests(DialTestCase):
         self.assertFalse(sock.get_inheritable())
         self.assertEqual(sock.getblocking(), sys.platform == "linux")
 
+    def test_a_socket_that_blocks_at_first(self) -> None:
+        """Where there is no kind of socket that never does, it is told not to."""
+        _, port = self.listener()
+        with mock.patch.object(dialling, "_NOT_BLOCKING", socket.SOCK_STREAM):
+            stream = self.dial("127.0.0.1", port)
+        assert isinstance(stream, TCPStream)
+        self.assertIsNone(stream.recv(1))
+
     def test_who_answers(self) -> None:
         """What it was connected to, unless that stands for another address, which the socket alone knows."""
         for host in ("0.0.0.0", "::", "::ffff:7f00:1"):
@@ -534,6 +542,8 @@ class ScriptedSocket(socket.socket):
             raise OSError(errno.ENOPROTOOPT, "no such option")
 
     def connect_ex(self, address: Any) -> int:
+        if self.address:
+            return int(self.scripts.get("again", errno.EALREADY))
         self.address = address[0]
         return self.script if isinstance(self.script, int) else errno.EINPROGRESS
 
@@ -639,6 +649,17 @@ class RaceTests(DialTestCase):
     def test_a_connect_that_is_done_at_once(self) -> None:
         """A connect that needs no time (loopback, on some systems) wins as well."""
         self.assertEqual(self.race(V4[:2], v4_1=0), V4[0])
+
+    def test_who_has_answered_by_now_is_not_waited_for(self) -> None:
+        """A second look tells that the connect is done or has failed, where the system has it tell."""
+        with mock.patch.object(dialling, "_TELLS_AGAIN", True):
+            self.assertEqual(self.race(V4[:2], again=0), V4[0])
+            self.assertEqual((self.scripted.times, self.tried), ([], V4[:1]))
+            with self.assertRaises(ConnectionRefused):
+                self.race(V4[:2], again=errno.ECONNREFUSED)
+            self.assertEqual((self.scripted.times, self.tried), ([], V4[:2]))
+        with mock.patch.object(dialling, "_TELLS_AGAIN", False):
+            self.assertEqual(self.race(V4[:1], again=errno.EINVAL, v4_1=(0.2, 0)), V4[0])
 
     def test_two_at_once_are_decided_by_their_order(self) -> None:
         """When two are connected in the same moment the one begun earlier wins, and the other is closed."""

@@ -60,9 +60,10 @@ class Deadline:
 
     def __init__(self, clock: Clock, seconds: Optional[float], within: Optional[Deadline] = None) -> None:
         self.clock = clock
+        self._now = reading(clock)
         self._seconds = seconds
         self._within = within
-        self._started = clock.now()
+        self._started = self._now()
         self._paused_at = 0.0
         self._pauses = 0
 
@@ -77,23 +78,24 @@ class Deadline:
 
     def remaining(self) -> Optional[float]:
         """Seconds left, 0.0 when it has passed, `None` when there is no limit."""
-        return self._left(self.clock.now())
+        return self._left(self._now())
 
     def _left(self, now: float) -> Optional[float]:
-        left = self._own_left(now)
-        within = self._within
-        while within is not None:
-            other = within._own_left(now)
-            if other is not None and (left is None or other < left):
-                left = other
-            within = within._within
-        return left
+        """It looks at all limits in one place: every wait of an opening asks for this."""
+        limit: Optional[Deadline] = self
+        nearest: Optional[float] = None
+        while limit is not None:
+            if limit._seconds is not None:
+                left = limit._started + limit._seconds - (limit._paused_at if limit._pauses else now)
+                if nearest is None or left < nearest:
+                    nearest = left
+            limit = limit._within
+        return nearest if nearest is None or nearest > 0.0 else 0.0
 
     def _own_left(self, now: float) -> Optional[float]:
         if self._seconds is None:
             return None
-        left = self._started + self._seconds - (self._paused_at if self._pauses else now)
-        return left if left > 0.0 else 0.0
+        return max(0.0, self._started + self._seconds - (self._paused_at if self._pauses else now))
 
     def expired(self) -> bool:
         """Whether the time is up."""

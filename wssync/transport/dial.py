@@ -18,6 +18,7 @@ import itertools
 import math
 import os
 import socket
+import sys
 import threading
 from collections import deque
 
@@ -43,6 +44,13 @@ PATH_AGAIN = 0.05
 
 _NOT_BLOCKING = int(socket.SOCK_STREAM) | int(getattr(socket, "SOCK_NONBLOCK", 0))
 """The kind of a socket that does not block from the first, where the system has such: a system call less."""
+
+# As numbers: those of an enumeration are slow.
+_TCP, _NO_DELAY = int(socket.IPPROTO_TCP), int(socket.TCP_NODELAY)
+_SOCKET, _KEEP_ALIVE = int(socket.SOL_SOCKET), int(socket.SO_KEEPALIVE)
+
+_TELLS_AGAIN = sys.platform == "linux"
+"""Whether a second `connect` of a socket tells how the first one stands. Elsewhere it may tell other things."""
 
 _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, errno.EALREADY, errno.EINTR}
 _NO_NETWORK = {errno.ENETUNREACH, errno.ENETDOWN}
@@ -125,6 +133,7 @@ def _connected(
 
 
 def _connect(host: str, port: int, attempt: Attempt, options: DialOptions) -> Connected:
+    attempt.check()
     targets = _resolve(host, port, attempt, options.trace)
     if options.source_address is None:
         return _Race(targets, attempt, trace=options.trace).run(f"{host} port {port}")
@@ -266,41 +275,45 @@ class _Race:
         waiting, pending = self._waiting, self._pending
         try:
             while waiting or pending:
-                if waiting and self._clock.now() >= self._next_start:
-                    self._start(waiting.popleft())
-                else:
-                    winner = self._wait()
-                    if winner is not None:
-                        return winner
+                begins = waiting and self._clock.now() >= self._next_start
+                winner = self._start(waiting.popleft()) if begins else self._wait()
+                if winner is not None:
+                    return winner
         finally:
             for sock in pending:
                 sock.close()
         raise _all_failed(place, self._failures)
 
-    def _start(self, target: Target) -> None:
+    def _start(self, target: Target) -> Optional[Connected]:
+        family, address = target
         if self._trace is not None:
             self._trace("connect_start", address=_address(target))
         try:
-            sock = socket.socket(target[0], _NOT_BLOCKING)
+            sock = socket.socket(family, _NOT_BLOCKING)
         except OSError as error:
             self._record(target, error)
-            return
+            return None
         self._pending[sock] = target
         try:
             if sock.gettimeout() != 0.0:
                 sock.setblocking(False)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if target[0] in self._sources:
-                sock.bind(self._sources[target[0]])
-            code = sock.connect_ex(target[1])
+            sock.setsockopt(_TCP, _NO_DELAY, 1)
+            sock.setsockopt(_SOCKET, _KEEP_ALIVE, 1)
+            if family in self._sources:
+                sock.bind(self._sources[family])
+            code = sock.connect_ex(address)
+            if code == errno.EINPROGRESS and _TELLS_AGAIN:
+                code = sock.connect_ex(address)  # somebody on this machine has answered by now
         except OSError as error:
             self._fail(sock, error)
-            return
-        if code in _IN_PROGRESS or not code:
+            return None
+        if not code:
+            return sock, self._pending.pop(sock)
+        if code in _IN_PROGRESS:
             self._next_start = self._clock.now() + self._stagger
         else:
             self._fail(sock, _error(code))
+        return None
 
     def _wait(self) -> Optional[Connected]:
         timeout = max(0.0, self._next_start - self._clock.now()) if self._waiting else None
