@@ -17,7 +17,7 @@ from .engine.plan import Plan
 from .engine.state import Phase
 from .engine.tracing import make_tracer
 from .errors import WebSocketError
-from .hints import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol, Tuple
+from .hints import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
 from .protocol.http1 import Request, Response
 
 if TYPE_CHECKING:
@@ -68,20 +68,21 @@ class SessionTask:
     `count_of_bytes_client_expects_to_send` and `count_of_bytes_client_expects_to_receive` (-1: unknown).
     """
 
+    task_description: Optional[str] = None
+    priority: float = 0.5
+    count_of_bytes_client_expects_to_send: int = -1
+    count_of_bytes_client_expects_to_receive: int = -1
+    _delegate: object = None
+    _earliest_begin_date: Any = None
+    _prepared = False
+
     def __init__(self, session: Owner, identifier: int, plan: Plan, connection: Connection) -> None:
         self.task_identifier = identifier
-        self.task_description: Optional[str] = None
         self.original_request: Request = plan.request
-        self.priority = 0.5
-        self.count_of_bytes_client_expects_to_send = -1
-        self.count_of_bytes_client_expects_to_receive = -1
         self._session = session
         self._plan = plan
         self._connection = connection
-        self._delegate: object = None
-        self._earliest_begin_date: Optional[datetime.datetime] = None
-        self._prepared = False
-        self._starting = threading.RLock()
+        self._starting: Optional[threading.RLock] = threading.RLock()
 
     # -- what it is ----------------------------------------------------------------------------------------------------
 
@@ -154,15 +155,19 @@ class SessionTask:
 
     @delegate.setter
     def delegate(self, delegate: object) -> None:
-        with self._starting:
-            if self._prepared:
-                raise RuntimeError("the delegate of a task cannot be changed once it was resumed")
-            self._delegate = delegate
+        starting = self._starting
+        if starting is not None:
+            with starting:
+                if not self._prepared:
+                    self._delegate = delegate
+                    return
+        raise RuntimeError("the delegate of a task cannot be changed once it was resumed")
 
     @property
     def earliest_begin_date(self) -> Optional[datetime.datetime]:
         """An aware `datetime` before which the task does not begin, though it was resumed; `None`: at once."""
-        return self._earliest_begin_date
+        date: Optional[datetime.datetime] = self._earliest_begin_date
+        return date
 
     @earliest_begin_date.setter
     def earliest_begin_date(self, date: Optional[datetime.datetime]) -> None:
@@ -193,7 +198,10 @@ class SessionTask:
 
     def _prepare(self) -> None:
         """Look up the delegates' methods, once: from here on they are fixed, and the session holds the task."""
-        with self._starting:
+        starting = self._starting
+        if starting is None:
+            return
+        with starting:
             if self._prepared:
                 return
             self._prepared = True
@@ -209,6 +217,7 @@ class SessionTask:
             if listener.callbacks:
                 self._connection.strand.expect()
             self._session._adopt(self)
+            self._starting = None  # last: whoever finds none may rely on all that
 
     def _finished(self) -> None:
         """Every callback of this task has run."""
@@ -232,22 +241,22 @@ def _check_date(date: object) -> None:
         raise ValueError(f"earliest_begin_date must be a datetime with a time zone, not {date!r}")
 
 
+_NO_CALLBACKS: Mapping[str, Callable[..., Any]] = {}
+
+
 class _Listener:
     """What the connection knows of its task: the delegates' methods, looked up before anything can happen."""
 
+    __slots__ = ("_task", "callbacks")
+
     def __init__(self, task: SessionTask, session: Owner) -> None:
         self._task = task
-        self.callbacks: Dict[str, Callable[..., Any]] = {}
-        delegates = [delegate for delegate in (task.delegate, session.delegate) if delegate is not None]
-        for delegate in delegates:
-            self._look_up(delegate, _SESSION_CALLBACKS, session)
-            self._look_up(delegate, _CALLBACKS, session, task)
-
-    def _look_up(self, delegate: object, names: Tuple[str, ...], *arguments: object) -> None:
-        for name in names:
-            method = None if name in self.callbacks else method_of(delegate, name)
-            if method is not None:
-                self.callbacks[name] = functools.partial(method, *arguments)
+        self.callbacks = _NO_CALLBACKS
+        for delegate in (task.delegate, session.delegate):
+            if delegate is not None:
+                self.callbacks = callbacks = dict(self.callbacks)
+                _look_up(callbacks, delegate, _SESSION_CALLBACKS, session)
+                _look_up(callbacks, delegate, _CALLBACKS, session, task)
 
     def callback(self, name: str) -> Optional[Callable[..., Any]]:
         """The delegate's method of that name, bound to session and task."""
@@ -256,3 +265,12 @@ class _Listener:
     def finished(self) -> None:
         """The last callback has run."""
         self._task._finished()
+
+
+def _look_up(
+    callbacks: Dict[str, Callable[..., Any]], delegate: object, names: Tuple[str, ...], *arguments: object
+) -> None:
+    for name in names:
+        method = None if name in callbacks else method_of(delegate, name)
+        if method is not None:
+            callbacks[name] = functools.partial(method, *arguments)

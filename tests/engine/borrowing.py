@@ -27,7 +27,6 @@ from wssync.engine.plan import Opened
 from wssync.engine.reader import Reader
 from wssync.protocol.frames import read_header
 from wssync.protocol.handshake import Accepted
-from wssync.protocol.http1 import parse_response_head
 from wssync.transport.stream import Direct, TCPStream
 from wssync.transport.waiting import Waker
 
@@ -37,7 +36,7 @@ __all__ = ["FORMS", "SocketRig", "SocketStream", "in_each_form"]
 
 FORMS = ("compiled", "pure", "staged") if receive_messages is not None else ("pure", "staged")
 
-_RESPONSE = parse_response_head(b"HTTP/1.1 101 Switching Protocols", URL)
+_HEAD = (b"HTTP/1.1 101 Switching Protocols", URL)
 
 Case = TypeVar("Case", bound=unittest.TestCase)
 
@@ -141,7 +140,7 @@ class SocketRig(Rig):
         self.borrowed = threading.Semaphore(0)
         self._heard = b""
         case.assertTrue(self.connection.resume())
-        opened = Opened(self.stream, Accepted(None, None, ()), _RESPONSE, b"")
+        opened = Opened(self.stream, Accepted(None, None, ()), _HEAD, b"")
         if threaded:
             self.engine._open = lambda: opened  # type: ignore[method-assign]
             self.engine.start()

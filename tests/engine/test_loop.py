@@ -20,7 +20,7 @@ from wssync.protocol.frames import Opcode
 from wssync.transport.waiting import wait_for
 
 from ..protocol.wire import CLOSE, CONTINUATION, PING, PONG, TEXT, frame
-from .support import EPSILON, PATIENCE, Rig, accepting, close_body, lost
+from .support import EPSILON, PATIENCE, URL, Rig, accepting, close_body, lost
 
 BYE = frame(CLOSE, close_body(1000))
 HEAD = b"HTTP/1.1 %s\r\n\r\n"
@@ -50,7 +50,8 @@ class OpeningTests(unittest.TestCase):
         self.assertEqual((stream.local_address, stream.remote_address), (("127.0.0.1", 50_000), ("127.0.0.1", 80)))
         response = rig.connection.response
         assert response is not None
-        self.assertEqual(response.status_code, 101)
+        self.assertEqual((response.status_code, response.url), (101, URL))
+        self.assertIs(rig.connection.response, response, "it is read once")
 
     def test_frames_in_the_packet_of_the_response_are_not_lost(self) -> None:
         """Rule 47: the bytes behind the head are the first frames, and their rest comes later."""

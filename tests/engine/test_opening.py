@@ -37,7 +37,9 @@ class SuccessTests(OpeningTestCase):
         opened = self.open()
         self.assertIs(opened.stream, self.stream)
         self.assertTrue(self.stream.request.startswith(b"GET /chat HTTP/1.1\r\nHost: example.test\r\n"))
-        self.assertEqual((opened.response.status_code, opened.rest, opened.verdict.protocol), (101, b"", None))
+        self.assertEqual((opened.rest, opened.verdict.protocol), (b"", None))
+        head, url = opened.head
+        self.assertEqual((head[:13], url), (b"HTTP/1.1 101 ", URL))
         self.assertNotIn("close", self.stream.calls)
         self.assertEqual(self.gate._rows, {})
         ((host, port, details),) = self.dialled

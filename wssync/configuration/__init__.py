@@ -41,6 +41,7 @@ _STANDARD = DeflateOptions()
 _AGENT = "wssync"
 _STANDARD_HEADERS = Headers([("User-Agent", _AGENT)])
 _IN_HEADERS = ("http_additional_headers", "user_agent", "origin")
+_SEQUENCES = frozenset(("certificate_pins", "redirect_headers"))
 _MASKED = ("connection_proxy_dictionary", "http_cookie_storage", "url_credential_storage")
 
 SEVEN_DAYS = 604_800.0
@@ -161,6 +162,12 @@ class SessionConfiguration(Frozen):
         return self.http_cookie_storage if "http_cookie_storage" in vars(self) else self.stores.late_jar
 
     @property
+    def may_have_cookies(self) -> bool:
+        """Whether there may be any to send: not where nobody has needed a jar yet."""
+        jar = self.cookie_jar
+        return jar is not None and not (isinstance(jar, LateJar) and jar.peek() is None)
+
+    @property
     def deflate(self) -> Optional[DeflateOptions]:
         """The compression to offer, or `None`."""
         return _STANDARD if isinstance(self.compression, str) else self.compression
@@ -208,9 +215,9 @@ class SessionConfiguration(Frozen):
             # A mapping or pairs will do, as wherever headers are given.
             given["http_additional_headers"] = Headers(given["http_additional_headers"])
             check_headers(given["http_additional_headers"], ())
-        for name in ("certificate_pins", "redirect_headers"):
+        for name in given.keys() & _SEQUENCES:
             # Before the checks: what can be read but once would be empty behind them, and nothing pinned.
-            if isinstance(given.get(name), Iterable) and not isinstance(given[name], (str, bytes)):
+            if isinstance(given[name], Iterable) and not isinstance(given[name], (str, bytes)):
                 given[name] = tuple(given[name])
         for name, value in given.items():
             if name in CHECKS:

@@ -35,6 +35,8 @@ class Stores:
     Any thread; of two made at once, one stays.
     """
 
+    __slots__ = ("__dict__", "_make_storage", "late_jar")  # the dictionary is made for a store, and not before
+
     def __init__(self, make_storage: Callable[[], CredentialStorage] = _new_storage) -> None:
         self.late_jar = LateJar()
         self._make_storage = make_storage
@@ -47,7 +49,7 @@ class Stores:
     @property
     def url_credential_storage(self) -> CredentialStorage:
         """The store."""
-        made: Optional[CredentialStorage] = vars(self).get("_credentials")
+        made: Optional[CredentialStorage] = getattr(self, "_credentials", None)
         if made is None:
             made = vars(self).setdefault("_credentials", self._make_storage())  # one step: all threads get the same
         return made

@@ -37,9 +37,12 @@ class LateJar:
     May be used from any thread, and makes one jar at most.
     """
 
+    __slots__ = ("__dict__",)  # which is made for a jar, and not before
+
     def peek(self) -> Optional[CookieJar]:
         """The jar if it has been made, else `None`."""
-        return vars(self).get("_jar")
+        jar: Optional[CookieJar] = getattr(self, "_jar", None)
+        return jar
 
     def get(self) -> CookieJar:
         """The jar."""

@@ -45,6 +45,8 @@ class Exchange:
         self._inform = inform
         self._began = False
         self._size = 0
+        self.head = b""
+        """Of the response that was read last."""
 
     def send(self, head: bytes, method: str, target: str) -> None:
         """Write the request; it has left when the kernel has all of it."""
@@ -86,8 +88,8 @@ class Exchange:
                 self._began = True
                 self._trace("response_start")
             found = reader.feed(data)
-        head, rest = found
-        return parse_response_head(head, self._url), rest, reader.received
+        self.head, rest = found
+        return parse_response_head(self.head, self._url), rest, reader.received
 
     def _receive(self, attempt: Attempt) -> bytes:
         """What has come, waiting for it; b"" at the end of the stream."""

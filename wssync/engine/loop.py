@@ -182,7 +182,7 @@ class Engine:
     def _enter(self, opened: Opened, now: float, reader: Reader, compressor: Optional[Compressor]) -> None:
         connection = self._connection
         with connection.mutex:
-            connection.response = opened.response
+            connection.response = opened.head
             connection.protocol = opened.verdict.protocol
             connection.extensions = opened.verdict.extensions
             connection.stream = opened.stream

@@ -64,14 +64,14 @@ class Opening:
         self._questions = questions
         self._trace = trace
         self._request = plan.request
-        self._cookies = self._make_cookies()
         self._exchanges = 0
         self._sequel: Optional[Sequel] = None
         self._ticket: Optional[Ticket] = None
         self._is_in_row = False
         self._phase = "waiting for its turn"
 
-    def _make_cookies(self) -> Cookies:
+    @property
+    def _cookies(self) -> Cookies:
         configuration, request = self._plan.configuration, self._request
         return Cookies(
             configuration.cookie_jar,
@@ -131,7 +131,6 @@ class Opening:
                 return opened
             self._phase = "deciding what follows from the response"
             self._request = self._follow_up.after(self._request, *opened)
-            self._cookies = self._make_cookies()
             self._attempts.whole.deadline.limit(self._plan.patience_for(self._request))
 
     def _begin(self) -> None:
@@ -217,12 +216,14 @@ class Opening:
         exchange.send(upgrade.to_bytes(), "GET", upgrade.url.target)
         self._phase = "waiting for the response to the upgrade request"
         response, rest = exchange.read_response()
-        self._cookies.store(self._request.parsed_url, response.headers)  # before any delegate hears of it (rule 82)
+        if "set-cookie" in response.headers:  # stored before any delegate hears of it (rule 82)
+            self._cookies.store(self._request.parsed_url, response.headers)
         verdict = judge(upgrade, response)
         if isinstance(verdict, Accepted):
             if self._sequel is not None:
                 self._sequel.note(response)
-            return Opened(stream, verdict, exchange.end(response), rest)
+            exchange.end(response)
+            return Opened(stream, verdict, (exchange.head, self._name), rest)
         return exchange.with_body(response, rest), verdict
 
     @property
@@ -254,7 +255,8 @@ class Opening:
         (rule 85); a caller's Authorization stands until it was refused.
         """
         url = self._request.parsed_url
-        if "Cookie" not in headers and "Cookie" not in additional:
+        might = self._plan.configuration.may_have_cookies
+        if might and "Cookie" not in headers and "Cookie" not in additional:
             cookie = self._cookies.header(url, self._plan.url)
             if cookie is not None:
                 headers = headers.replace({"Cookie": cookie})

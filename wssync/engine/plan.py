@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..configuration import SessionConfiguration
-from ..hints import TYPE_CHECKING, Callable, NamedTuple, Optional, Sequence
+from ..hints import TYPE_CHECKING, Callable, NamedTuple, Optional, Sequence, Tuple
 from ..protocol.handshake import Accepted
-from ..protocol.http1 import Request, Response
+from ..protocol.http1 import Request
 from ..protocol.urls import WebSocketURL
 from ..transport.stream import Stream
 from .gate import Gate
@@ -44,9 +44,12 @@ class Plan(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """An open connection, and what came behind the response head: the first frames (rule 47)."""
+    """An open connection, and what came behind the response head: the first frames (rule 47).
+
+    The response itself is told to those who trace; what is kept of it is its head and the URL that was asked.
+    """
 
     stream: Stream
     verdict: Accepted
-    response: Response
+    head: Tuple[bytes, str]
     rest: bytes
