@@ -360,7 +360,7 @@ class InvalidationTests(OnlineTestCase):
     def test_leaving_it_on_a_task_s_thread(self) -> None:
         """A thread does not wait for itself."""
         session = self.session()
-        session._leaving.append(threading.current_thread())
+        session._leaving = [threading.current_thread()]
         with session:
             pass
         self.assertFalse(session.tasks)

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["Session", "connect"]
 
 
+_NONE_FRESH: Dict[int, weakref.ref[WebSocketTask]] = {}
+"""Those of a session whose tasks all have begun. Nothing is ever put in it."""
+
+
 class Session:
     """Makes tasks that share a configuration, a delegate and an executor.
 
@@ -83,14 +87,14 @@ class Session:
 
     def _begin_afresh(self) -> None:
         self._lock = threading.Lock()
-        self._tls_lock = threading.Lock()
         self._gate = Gate(self._configuration.http_maximum_connections_per_host)
-        self._fresh: Dict[int, weakref.ref[WebSocketTask]] = {}
+        self._fresh = _NONE_FRESH
         self._running: Dict[int, WebSocketTask] = {}
-        self._leaving: List[Any] = []  # threads, which are made in the engine alone
+        self._leaving: Sequence[Any] = ()  # threads, which are made in the engine alone
 
     def abandon(self) -> None:
         """This is a child process after a fork: the tasks are the parent's. Not for users."""
+        vars(self).pop("_tls_lock", None)
         self._begin_afresh()
 
     @classmethod
@@ -144,6 +148,8 @@ class Session:
                 raise SessionInvalidated("the session was invalidated: it makes no more tasks", url=shown)
             number = self._made = self._made + 1
             task = WebSocketTask(self, number, plan, connection)
+            if self._fresh is _NONE_FRESH:
+                self._fresh = {}
             self._fresh[number] = weakref.ref(task, functools.partial(_forget, weakref.ref(self), number))
         created = method_of(self._delegate, "did_create_task")
         if created is not None:
@@ -152,7 +158,8 @@ class Session:
 
     def _tls_terms(self) -> TLSTerms:
         """One for all tasks; on a connection's thread, because loading the roots takes milliseconds."""
-        with self._tls_lock:
+        lock: threading.Lock = vars(self).setdefault("_tls_lock", threading.Lock())  # one step: all get the same
+        with lock:
             if self._tls is None:
                 from .transport.trust import TLSTerms
 
@@ -172,16 +179,15 @@ class Session:
             self._running[task.task_identifier] = task
             self._fresh.pop(task.task_identifier, None)
             if not self._fresh:
-                self._fresh = {}  # an emptied one keeps its table
+                self._fresh = _NONE_FRESH  # an emptied one keeps its table
 
     def _let_go(self, task: WebSocketTask) -> None:
         """A task has ended and all its callbacks have run; its thread may still have the socket to close."""
         thread = task._connection.thread
         with self._lock:
             self._running.pop(task.task_identifier, None)
-            self._leaving = [other for other in self._leaving if other.is_alive()]
-            if thread is not None:
-                self._leaving.append(thread)
+            left = [other for other in self._leaving if other.is_alive()] if self._leaving else []
+            self._leaving = left if thread is None else [*left, thread]
         self._settle()
 
     # -- ending --------------------------------------------------------------------------------------------------------
@@ -316,18 +322,24 @@ class _OwnExecutor(Preparable):
     held: of two that are made at once, one stays.
     """
 
+    __slots__ = ("__dict__", "_retired")  # the dictionary is made for an executor, and not before
+
     def __init__(self) -> None:
-        self._made: Dict[str, SerialExecutor] = {}
         self._retired = False
+
+    @property
+    def _made(self) -> Optional[SerialExecutor]:
+        made: Optional[SerialExecutor] = getattr(self, "executor", None)
+        return made
 
     @property
     def made(self) -> SerialExecutor:
         """The executor itself."""
-        executor = self._made.get("executor")
+        executor = self._made
         if executor is None:
             from .executors import SerialExecutor
 
-            executor = self._made.setdefault("executor", SerialExecutor())
+            executor = vars(self).setdefault("executor", SerialExecutor())
             if self._retired:
                 executor.retire()
         return executor
@@ -343,16 +355,19 @@ class _OwnExecutor(Preparable):
     def retire(self) -> None:
         """See `SerialExecutor.retire`; what has no thread yet needs none to end."""
         self._retired = True
-        for executor in self._made.values():
+        executor = self._made
+        if executor is not None:
             executor.retire()
 
     def is_current(self) -> bool:
         """See `SerialExecutor.is_current`."""
-        return any(executor.is_current() for executor in self._made.values())
+        executor = self._made
+        return executor is not None and executor.is_current()
 
     def join(self) -> None:
         """See `SerialExecutor.join`."""
-        for executor in self._made.values():
+        executor = self._made
+        if executor is not None:
             executor.join()
 
 

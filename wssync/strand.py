@@ -52,6 +52,8 @@ class Endable:
 class Preparable:
     """An executor of the library's own, whose thread can be started before there is work."""
 
+    __slots__ = ()
+
     def prepare(self) -> None:
         """Start the thread: when the interpreter exits, no thread can be started any more."""
         raise NotImplementedError  # pragma: no cover - there are two, and both do

@@ -367,7 +367,7 @@ class OwnThreadTests(unittest.TestCase):
             self.connection.phase = Phase.OPEN
             self.connection.let_through()
             self.assertEqual(running.result(), left)
-            self.assertEqual(self.connection.impatient, [])
+            self.assertEqual(self.connection.impatient, ())
 
     def test_a_question_that_comes(self) -> None:
         """Its answer would wait for this very thread: RuntimeError, at once."""
@@ -445,7 +445,7 @@ class OwnThreadTests(unittest.TestCase):
         running = self.calling(5.0)
         self.rig.clock.advance(5)
         self.assertEqual(running.result(), 0.0)
-        self.assertEqual(self.connection.impatient, [])
+        self.assertEqual(self.connection.impatient, ())
 
     def test_a_call_that_does_not_wait(self) -> None:
         """A loop that looks for messages between its callbacks may do so while the user is asked, and leaves nothing
@@ -456,7 +456,7 @@ class OwnThreadTests(unittest.TestCase):
         self.assertEqual(self.connection.await_opening("receive", 0.0), 0.0)
         self.connection.end_question()
         self.assertEqual(self.connection.await_opening("receive", 0), 0)
-        self.assertEqual(self.connection.impatient, [])
+        self.assertEqual(self.connection.impatient, ())
 
 
 if __name__ == "__main__":

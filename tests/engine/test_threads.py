@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import threading
 import unittest
+from typing import Callable
 from unittest import mock
 
 from tests.engine.support import PATIENCE, Rig
 from wssync.engine import goodbye, threads
 from wssync.engine.threads import is_certain, make_thread
+
+
+class Runner:
+    """Runs this in a thread."""
+
+    def __init__(self, work: Callable[[], object] = int) -> None:
+        self._work = work
+
+    def run(self) -> None:
+        self._work()
 
 
 class ThreadTests(unittest.TestCase):
@@ -22,7 +33,7 @@ class ThreadTests(unittest.TestCase):
             begun.set()
             end.wait(PATIENCE)
 
-        thread, other = make_thread(run), make_thread(print)
+        thread, other = make_thread(Runner(run)), make_thread(Runner())
         self.assertTrue(thread.daemon)
         self.assertRegex(thread.name, r"\Awssync-read-\d+\Z")
         self.assertNotEqual(thread.name, other.name)
@@ -45,7 +56,7 @@ class ThreadTests(unittest.TestCase):
         bootstrap = threading.Thread._bootstrap  # type: ignore[attr-defined] # the first that runs in a thread
         done = threading.Event()
         with mock.patch.object(threading.Thread, "_bootstrap", wait_first):
-            thread = make_thread(done.set)
+            thread = make_thread(Runner(done.set))
             thread.start()
             self.assertFalse(thread.is_alive())
             self.assertTrue(is_certain(thread))
@@ -55,13 +66,13 @@ class ThreadTests(unittest.TestCase):
 
     def test_what_is_certain(self) -> None:
         """A thread that was never started may not come; with an interpreter that has other threads, an ident tells."""
-        self.assertFalse(is_certain(make_thread(print)))
+        self.assertFalse(is_certain(make_thread(Runner())))
         self.assertTrue(is_certain(threading.current_thread()))
         self.assertFalse(is_certain(threading.Thread()))
 
     def test_a_fork_finds_nothing_to_repair(self) -> None:
         """The interpreter asks each thread's beginning for it."""
-        thread = make_thread(print)
+        thread = make_thread(Runner())
         thread._started._at_fork_reinit()  # type: ignore[attr-defined] # what `threading` calls in a child
         self.assertFalse(thread.is_alive())
 
@@ -70,7 +81,7 @@ class ThreadTests(unittest.TestCase):
         for _ in range(2):
             begun = threading.Event()
             with mock.patch.object(threading, "excepthook") as hook:
-                thread = make_thread(lambda begun=begun: [begun.set()].pop(1))  # type: ignore[misc] # an IndexError
+                thread = make_thread(Runner(lambda begun=begun: [begun.set()].pop(1)))  # type: ignore[misc] # IndexError
                 thread.start()
                 self.assertTrue(begun.wait(PATIENCE))
                 thread.join(PATIENCE)

@@ -81,7 +81,7 @@ class ReceivingTests(TransportTestCase):
 
     def test_what_an_interrupted_recv_left_is_pending(self) -> None:
         """Bytes stored by a `recv` that was interrupted are told by `pending` and `wait`, and come first."""
-        self.stream._received.append(b"left")
+        self.stream._received = [b"left"]
         self.assertTrue(self.stream.pending)
         self.assertEqual(self.stream.wait(True, False, None), (True, False))
         self.assertEqual(self.stream.wait(True, True, None), (True, True))
@@ -280,7 +280,7 @@ class SendingTests(TransportTestCase):
     def test_what_an_interrupted_send_took_is_remembered(self) -> None:
         """The count is stored by the call that sent; the same data again tells it, and sends nothing."""
         self.assertFalse(self.stream.remembers)
-        self.stream._sent.append(3)
+        self.stream._sent = [3]
         self.assertTrue(self.stream.remembers)
         self.assertEqual(self.stream.send(b"abcdef"), 3)
         self.assertFalse(self.stream.remembers)
@@ -426,10 +426,9 @@ class ClosingTests(TransportTestCase):
         """Another thread of the parent may have held the lock."""
         left, _ = self.sockets()
         stream = TCPStream(left, self.waker())
-        stream._asking = mock.MagicMock()
-        stream._asking.__enter__.side_effect = AssertionError
-        stream.abandon()
-        self.assertIsNone(stream.local_address)
+        with mock.patch.object(TCPStream, "_asking", new_callable=mock.PropertyMock, side_effect=AssertionError):
+            stream.abandon()
+            self.assertIsNone(stream.local_address)
 
     def test_an_ipv6_address_is_host_and_port(self) -> None:
         """Flow label and scope are left out."""

@@ -37,12 +37,14 @@ class LateJar:
     May be used from any thread, and makes one jar at most.
     """
 
-    __slots__ = ("__dict__",)  # which is made for a jar, and not before
+    __slots__ = ("__dict__", "_jar")  # the dictionary is made for a jar, and not before
+
+    def __init__(self) -> None:
+        self._jar: Optional[CookieJar] = None
 
     def peek(self) -> Optional[CookieJar]:
         """The jar if it has been made, else `None`."""
-        jar: Optional[CookieJar] = getattr(self, "_jar", None)
-        return jar
+        return self._jar
 
     def get(self) -> CookieJar:
         """The jar."""
@@ -50,7 +52,8 @@ class LateJar:
         if jar is None:
             from http.cookiejar import CookieJar
 
-            jar = vars(self).setdefault("_jar", CookieJar())  # one step, so that all threads get the same
+            made: CookieJar = vars(self).setdefault("made", CookieJar())  # one step: all threads get the same
+            jar = self._jar = made
         return jar
 
 

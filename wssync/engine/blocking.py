@@ -67,14 +67,13 @@ class Blocking(Express):
                     "before the executor's thread is free"
                 )
             latch = Latch()
-            self.impatient.append(latch)
+            self.impatient = (*self.impatient, latch)
             return latch
 
     def _stand_down(self, latch: Latch) -> None:
         """It waits no more."""
         with self.mutex:
-            if latch in self.impatient:
-                self.impatient.remove(latch)
+            self.impatient = tuple(other for other in self.impatient if other is not latch)
 
     def wait_until_sent(self, message: Outgoing, timeout: Optional[float]) -> None:
         """Block until the message was handed to the operating system; raises the error if it is not to be."""

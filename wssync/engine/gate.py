@@ -32,6 +32,10 @@ class Ticket:
         self._gate.release(self)
 
 
+_NO_ROWS: Dict[Host, List[Ticket]] = {}
+"""Those of a session in which nothing is opening. Nothing is ever put in it."""
+
+
 class Gate:
     """The rows of one session. Any thread may use it."""
 
@@ -40,7 +44,7 @@ class Gate:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._rows: Dict[Host, List[Ticket]] = {}
+        self._rows = _NO_ROWS
 
     def enter(self, host: Host, wake: Callable[[], None]) -> Ticket:
         """Take a place in the row; `wake` is called, without a lock, when `granted` has become true later on."""
@@ -51,6 +55,8 @@ class Gate:
     def line_up(self, ticket: Ticket) -> None:
         """The same for who has the ticket already: an interrupt does not leave one in the row that nobody knows."""
         with self._lock:
+            if self._rows is _NO_ROWS:
+                self._rows = {}
             row = self._rows.setdefault(ticket.host, [])
             row.append(ticket)
             ticket.granted = len(row) <= self._limit
@@ -65,7 +71,7 @@ class Gate:
             if not row:
                 del self._rows[ticket.host]
                 if not self._rows:
-                    self._rows = {}  # an emptied one keeps its table
+                    self._rows = _NO_ROWS  # an emptied one keeps its table
                 return
             admitted = [other for other in row[: self._limit] if not other.granted]
             for other in admitted:

@@ -25,6 +25,10 @@ _as_result = functools.partial(tuple.__new__, Result)
 """What `Result` does with a pair, without a call of Python's for each message."""
 
 
+_NO_SERIES: List[Series] = []
+"""Those of a connection that has had none. Nothing is ever put in it."""
+
+
 class Handed:
     """The messages on the executor: of single receives, and of `receive_each`."""
 
@@ -32,7 +36,7 @@ class Handed:
 
     def __init__(self) -> None:
         self._sizes: Optional[Deque[int]] = None  # most connections have no handlers, and a deque is heavy, empty too
-        self._series: List[Series] = []
+        self._series = _NO_SERIES
 
     def counting(self, message: Message) -> Iterable[None]:
         """Counts one that goes to the handler of a receive."""
@@ -50,6 +54,8 @@ class Handed:
 
     def counting_series(self, series: Series) -> Iterable[None]:
         """Counts all of these, which go to one handler, one after the other."""
+        if self._series is _NO_SERIES:
+            self._series = []
         return map(self._series.append, (series,))
 
     def __len__(self) -> int:

@@ -85,7 +85,7 @@ class Engine:
         connection.clock.attend(self._waker)
         remember_connection(connection)
         opening = self._opening = self._make_opening()
-        thread = connection.thread = make_thread(self.run)
+        thread = connection.thread = make_thread(self)
         try:
             if self._begin is None:
                 opening.line_up()

@@ -34,6 +34,8 @@ class Role:
     there does it in the form of `attempt`.
     """
 
+    __slots__ = ("__dict__", "lock")  # a dictionary is made when something is put in
+
     def __init__(self) -> None:
         self.lock = threading.RLock()
 

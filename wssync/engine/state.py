@@ -12,7 +12,7 @@ import threading
 import weakref
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
-from ..hints import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Protocol, Tuple, Union
+from ..hints import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol, Tuple, Union
 from ..protocol.closing import CloseCode, ClosingHandshake
 from ..protocol.frames import MAX_CONTROL_PAYLOAD
 from ..protocol.http1 import parse_response_head
@@ -161,7 +161,7 @@ class State:
         """Whether the engine thread will look at the facts before it waits again, so that it needs no wake."""
         self.asking = False
         """Whether the opening waits for a delegate's answer."""
-        self.impatient: List[Latch] = []
+        self.impatient: Tuple[Latch, ...] = ()
         self.close_due: Optional[float] = None
         self.fault_due: Optional[float] = None
         self.suspensions = 1
@@ -327,7 +327,7 @@ class State:
         if not self.impatient:
             return
         with self.mutex:
-            impatient, self.impatient = self.impatient, []
+            impatient, self.impatient = self.impatient, ()
         for latch in impatient:
             latch.set()
 

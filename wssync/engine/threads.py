@@ -5,9 +5,17 @@ from __future__ import annotations
 import itertools
 import threading
 
-from ..hints import Any, Callable, Dict, Optional
+from ..hints import TYPE_CHECKING, Any, Dict, Optional, Protocol
 
 __all__ = ["is_certain", "make_thread"]
+
+if TYPE_CHECKING:
+
+    class Runner(Protocol):
+        """Who runs in a thread."""
+
+        def run(self) -> None: ...
+
 
 _numbers = itertools.count(1)
 _NO_ARGUMENTS: Dict[str, Any] = {}
@@ -45,19 +53,31 @@ class _Beginning:
         """There is no lock."""
 
 
-def make_thread(run: Callable[[], None]) -> threading.Thread:
-    """A thread that is not started yet.
+class _Thread(threading.Thread):
+    """It has no target with arguments, which would stay with it, but who runs in it.
 
-    Names of `threading` that have no promise: where one of them is not used any more, to set it changes nothing.
+    `_started` and `_invoke_excepthook` are names of `threading` that have no promise: where one of them is not used any
+    more, to set it changes nothing.
     """
-    name = f"wssync-read-{next(_numbers)}"
-    thread = threading.Thread(target=run, name=name, kwargs=_NO_ARGUMENTS, daemon=True)
-    thread._started = _Beginning()  # type: ignore[attr-defined] # it is no public name
-    # Each thread has a closure of its own for what nobody catches; they all do the same.
-    own = vars(thread)
-    if "_invoke_excepthook" in own:  # pragma: no branch - in all versions so far
-        own["_invoke_excepthook"] = _shared.setdefault("_invoke_excepthook", own["_invoke_excepthook"])
-    return thread
+
+    def __init__(self, runner: Runner) -> None:
+        super().__init__(name=f"wssync-read-{next(_numbers)}", kwargs=_NO_ARGUMENTS, daemon=True)
+        self._runner: Optional[Runner] = runner
+        self._started = _Beginning()
+        # Each thread has a closure of its own for what nobody catches; they all do the same.
+        own = getattr(self, "_invoke_excepthook", None)
+        self._invoke_excepthook = _shared.setdefault("hook", own)
+
+    def run(self) -> None:
+        """The runner knows the thread, so the thread lets go of it, as `Thread.run` does of its target."""
+        runner, self._runner = self._runner, None
+        if runner is not None:  # pragma: no branch - it runs once
+            runner.run()
+
+
+def make_thread(runner: Runner) -> threading.Thread:
+    """A thread that is not started yet."""
+    return _Thread(runner)
 
 
 def is_certain(thread: threading.Thread) -> bool:

@@ -231,11 +231,11 @@ class TCPStream(Stream):
         self._send_flags = self._flags | _NO_SIGNAL
         self._waker = waker
         self._watch = Watch(sock, waker)
-        self._received: List[bytes] = []
-        self._sent: List[int] = []
+        self._received: Optional[List[bytes]] = None
+        self._sent: Optional[List[int]] = None
         self._write_closed = False
-        self._asking = threading.RLock()  # a signal handler may ask in the middle of an answer
         self._is_local_known = False
+        self._direct: Optional[Direct] = None
         self._local: Optional[Address] = None
         self._remote = remote or _address(sock.getpeername)
 
@@ -258,6 +258,7 @@ class TCPStream(Stream):
         """One `recv` of the socket."""
         received = self._received
         if not received:
+            received = self._received = []  # there for the time of the call: most streams are idle
             try:
                 received.extend(map(self._sock.recv, (limit,), (self._flags,)))
             except BlockingIOError:
@@ -267,14 +268,17 @@ class TCPStream(Stream):
                     raise
                 raise connection_lost(error) from error
         data = received[0]
-        del received[0]
+        self._received = None  # no call from here to the return
         return data
 
     @property
     def direct(self) -> Optional[Direct]:
         """See `Stream.direct`."""
-        sock = self._sock
-        return Direct(sock.fileno(), sock.send, self._send_flags, sock.recv_into, self._flags)
+        direct = self._direct
+        if direct is None:
+            sock = self._sock
+            direct = self._direct = Direct(sock.fileno(), sock.send, self._send_flags, sock.recv_into, self._flags)
+        return direct
 
     @property
     def patient_recv(self) -> Optional[Callable[[int], Optional[bytes]]]:
@@ -285,6 +289,7 @@ class TCPStream(Stream):
         """One `send` of the socket, or the outcome of one that was interrupted, for which `data` must be the same."""
         sent = self._sent
         if not sent:
+            sent = self._sent = []
             try:
                 sent.extend(map(self._sock.send, (data,), (self._send_flags,)))
             except BlockingIOError:
@@ -294,7 +299,7 @@ class TCPStream(Stream):
                     raise
                 raise connection_lost(error) from error
         count = sent[0]
-        del sent[0]
+        self._sent = None  # no call from here to the return
         return count
 
     @property
@@ -344,7 +349,14 @@ class TCPStream(Stream):
         """See `Stream.close`."""
         with self._asking:
             self._ask_local()
+            self._direct = None
             self._sock.close()
+
+    @property
+    def _asking(self) -> threading.RLock:
+        """Made when it is needed; a signal handler may ask in the middle of an answer."""
+        lock: threading.RLock = vars(self).setdefault("_lock", threading.RLock())
+        return lock
 
     def abandon(self) -> None:
         """The same, which sends nothing either; but nothing is asked any more."""
