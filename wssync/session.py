@@ -55,6 +55,32 @@ class Session:
     own executor (unless on it), never for one it was given.
     """
 
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_configuration",
+        "_delegate",
+        "_executor",
+        "_fresh",
+        "_gate",
+        "_invalid",
+        "_leaving",
+        "_lock",
+        "_made",
+        "_own_executor",
+        "_running",
+    )
+
+    # What most sessions never set, or at their end alone; the dictionary is made when it is set.
+    session_description: Optional[str] = None
+    _announced = False
+    _dissolved = False
+    _gone: Optional[Latch] = None
+    """There once somebody waits for it."""
+    _shared = False
+    _tls: Any = None
+    """`TLSTerms`, which few programs load: who asks for the hints of this class is not to need them."""
+
     def __init__(
         self,
         configuration: Optional[SessionConfiguration] = None,
@@ -66,7 +92,6 @@ class Session:
             raise TypeError(f"configuration must be a SessionConfiguration, not {configuration!r}")
         if executor is not None and not callable(getattr(executor, "submit", None)):
             raise TypeError(f"executor must have a method submit(fn, *args): {executor!r}")
-        self.session_description: Optional[str] = None
         self._configuration = configuration or SessionConfiguration.default()
         self._delegate = delegate
         self._own_executor: Optional[_OwnExecutor] = None
@@ -74,12 +99,7 @@ class Session:
             executor = self._own_executor = _OwnExecutor()
         self._executor = executor
         self._made = 0
-        self._tls: Optional[TLSTerms] = None
-        self._shared = False
         self._invalid = False
-        self._announced = False
-        self._dissolved = False
-        self._gone: Optional[Latch] = None  # there once somebody waits for it
         self._begin_afresh()
         if self._configuration.ssl_context is not None:
             self._tls_terms()  # so that one that checks nothing by accident is refused here
@@ -171,7 +191,8 @@ class Session:
                     configuration.ssl_context,
                     configuration.truststore,
                 )
-            return self._tls
+            terms: TLSTerms = self._tls
+            return terms
 
     def _adopt(self, task: WebSocketTask) -> None:
         """A task was resumed or cancelled: it lives until it has ended."""

@@ -231,7 +231,7 @@ class SessionTask:
         return self
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.task_identifier} {self._plan.url.shown} {self.state.name}>"
+        return f"<{type(self).__name__} {self.task_identifier} {self._connection.url} {self.state.name}>"
 
 
 def _check_date(date: object) -> None:

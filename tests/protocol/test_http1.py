@@ -493,6 +493,16 @@ class RequestTests(unittest.TestCase):
         with self.assertRaises(error):
             dataclasses.replace(Request(URL), url=url)  # type: ignore[arg-type]
 
+    def test_the_parsed_url_can_be_let_go(self) -> None:
+        """It is there from the check on, and comes again when it is asked for; the request is the same."""
+        request, twin = Request(URL), Request(URL)
+        known = request.parsed_url
+        request.forget_parsed()
+        request.forget_parsed()
+        self.assertEqual((request, hash(request)), (twin, hash(twin)))
+        self.assertEqual(request.parsed_url, known)
+        self.assertIs(request.parsed_url, request.parsed_url)
+
     def test_about_cookies(self) -> None:
         """Rules 83 and 84: whether they are handled, and for which page; both are kept by `replace`, and changed."""
         request = Request(URL)

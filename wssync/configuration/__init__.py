@@ -164,8 +164,9 @@ class SessionConfiguration(Frozen):
     @property
     def may_have_cookies(self) -> bool:
         """Whether there may be any to send: not where nobody has needed a jar yet."""
-        jar = self.cookie_jar
-        return jar is not None and not (isinstance(jar, LateJar) and jar.peek() is None)
+        if "http_cookie_storage" in vars(self):
+            return self.http_cookie_storage is not None
+        return self.stores.has_jar
 
     @property
     def deflate(self) -> Optional[DeflateOptions]:

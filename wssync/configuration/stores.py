@@ -35,11 +35,22 @@ class Stores:
     Any thread; of two made at once, one stays.
     """
 
-    __slots__ = ("__dict__", "_make_storage", "late_jar")  # the dictionary is made for a store, and not before
+    __slots__ = ("__dict__", "_make_storage")  # the dictionary is made for a store, and not before
 
     def __init__(self, make_storage: Callable[[], CredentialStorage] = _new_storage) -> None:
-        self.late_jar = LateJar()
         self._make_storage = make_storage
+
+    @property
+    def late_jar(self) -> LateJar:
+        """Where the jar is, or will be."""
+        made: Optional[LateJar] = getattr(self, "_late_jar", None)
+        return vars(self).setdefault("_late_jar", LateJar()) if made is None else made
+
+    @property
+    def has_jar(self) -> bool:
+        """Whether there is a jar already."""
+        late_jar: Optional[LateJar] = getattr(self, "_late_jar", None)
+        return late_jar is not None and late_jar.peek() is not None
 
     @property
     def http_cookie_storage(self) -> CookieJar:

@@ -119,19 +119,25 @@ class Handler(Completion[T]):
             call(self)
 
 
+_NOBODY: List[threading.Lock] = []
+"""The row in which nobody stands. Nothing is ever put in it."""
+
+
 class Latch:
     """Something that happens once, for whoever waits for it: `threading.Event` without its lock and its queue, which
     every connection would have three of, at ten times the cost.
 
     Each waiter brings a lock of its own. It stands in the row before it looks whether that has happened already, and
-    `set` says so before it goes along the row: so one of the two sees the other.
+    `set` says so before it goes along the row: so one of the two sees the other. There is a row as long as somebody
+    waits; `mutex`, which may be another's, guards that and nothing else.
     """
 
-    __slots__ = ("_happened", "_row")
+    __slots__ = ("_happened", "_mutex", "_row")
 
-    def __init__(self) -> None:
+    def __init__(self, mutex: Optional[threading.Lock] = None) -> None:
         self._happened = False
-        self._row: List[threading.Lock] = []
+        self._mutex = threading.Lock() if mutex is None else mutex
+        self._row = _NOBODY
 
     def is_set(self) -> bool:
         """Whether it has happened."""
@@ -153,14 +159,20 @@ class Latch:
         gate = threading.Lock()
         gate.acquire()
         try:
-            self._row.append(gate)
+            with self._mutex:
+                if self._row is _NOBODY:
+                    self._row = []
+                self._row.append(gate)
             if not self._happened:
                 gate.acquire(timeout=-1.0 if timeout is None else max(timeout, 0.0))
         finally:
-            try:
-                self._row.remove(gate)
-            except ValueError:
-                pass  # `set` was here
+            with self._mutex:
+                try:
+                    self._row.remove(gate)
+                except ValueError:
+                    pass  # `set` was here
+                if not self._row:
+                    self._row = _NOBODY
         return self._happened
 
 

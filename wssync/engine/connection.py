@@ -198,7 +198,7 @@ class Connection(Blocking):
         self.listener = self.thread = self.waker = None
         if self.stream is not None:
             self.stream.abandon()
-        self.opened, self.ended, self.gone = Latch(), Latch(), Latch()
+        self.opened, self.ended, self.gone = Latch(self.mutex), Latch(self.mutex), Latch(self.mutex)
         for event in (self.opened, self.ended, self.gone):
             event.set()
 

@@ -59,6 +59,21 @@ frame.
 class Engine:
     """The thread of one connection and what only that thread does."""
 
+    __slots__ = (
+        "__dict__",
+        "_begin",
+        "_broken_due",
+        "_connection",
+        "_is_silent",
+        "_opening",
+        "_plan",
+        "_reader",
+        "_resource_due",
+        "_waker",
+        "_warned",
+        "_was_paused",
+    )
+
     def __init__(self, connection: Connection, plan: Plan, begin: Optional[datetime.datetime] = None) -> None:
         self._connection = connection
         self._plan = plan
@@ -191,6 +206,7 @@ class Engine:
             connection.reader = reader
             connection.was_open = True
             connection.phase = Phase.OPEN
+            self._plan.request.forget_parsed()
             connection.tell("did_open", opened.verdict.protocol)
         connection.opened.set()
         connection.let_through()

@@ -85,22 +85,16 @@ class State:
         "__dict__",
         "__weakref__",
         "_response",
-        "asking",
         "attentive",
         "cause",
         "clock",
         "close_code",
-        "close_due",
-        "close_reason",
         "closing",
         "closing_asked",
         "configuration",
         "created",
-        "cut",
         "ended",
-        "error",
         "extensions",
-        "fault_due",
         "gone",
         "heartbeat",
         "impatient",
@@ -116,7 +110,6 @@ class State:
         "protocol",
         "reader",
         "received",
-        "request",
         "short_limit",
         "size_limit",
         "stands_aside",
@@ -127,11 +120,22 @@ class State:
         "tracer",
         "unfinished",
         "url",
-        "verdict",
         "waker",
         "was_open",
         "wire_received",
     )
+
+    # What most connections never set, or at their end alone, is here; the dictionary is made when it is set.
+    asking = False
+    """Whether the opening waits for a delegate's answer."""
+    close_due: Optional[float] = None
+    close_reason: Optional[str] = None
+    cut = False
+    error: Optional[WebSocketError] = None
+    fault_due: Optional[float] = None
+    request: Optional[Request] = None
+    """What was asked last, once that is not what the task was made with."""
+    verdict: Optional[WebSocketError] = None
 
     def __init__(self, url: str, configuration: SessionConfiguration, executor: Executor, clock: Clock) -> None:
         self.url = url
@@ -148,10 +152,7 @@ class State:
         self.phase = Phase.NEW
         self.was_open = False
         self.cause: Optional[WebSocketError] = None
-        self.error: Optional[WebSocketError] = None
-        self.verdict: Optional[WebSocketError] = None
         self.close_code: int = CloseCode.INVALID
-        self.close_reason: Optional[str] = None
         self.closing_asked = False
         self.stands_aside = False
         """Whether the engine thread leaves reading to callers just now."""
@@ -159,20 +160,13 @@ class State:
         """Whether the engine thread waits for the peer, whose next word brings it round to the facts."""
         self.attentive = False
         """Whether the engine thread will look at the facts before it waits again, so that it needs no wake."""
-        self.asking = False
-        """Whether the opening waits for a delegate's answer."""
         self.impatient: Tuple[Latch, ...] = ()
-        self.close_due: Optional[float] = None
-        self.fault_due: Optional[float] = None
         self.suspensions = 1
-        self.cut = False
         self.received = self.messages_received = self.others_received = self.wire_received = 0
         """Bytes of messages, messages, frames that ended none, and bytes on the wire. Read role."""
         self.unfinished = 0
         """Bytes of a message that is still coming: `received` has them when it is whole. Read role."""
         self.maximum_message_size = configuration.maximum_message_size
-        self.request: Optional[Request] = None
-        """What was asked last, once that is not what the task was made with."""
         self._response: Union[Response, Head, None] = None
         self.stream: Optional[Stream] = None
         self.protocol: Optional[str] = None
@@ -181,7 +175,8 @@ class State:
         self.listener: Optional[Listener] = None
         self.waker: Optional[Waker] = None
         self.thread: Optional[threading.Thread] = None
-        self.opened, self.ended, self.gone = Latch(), Latch(), Latch()
+        mutex = self.mutex
+        self.opened, self.ended, self.gone = Latch(mutex), Latch(mutex), Latch(mutex)
 
     @property
     def maximum_message_size(self) -> Optional[int]:

@@ -80,7 +80,11 @@ class Request(Frozen):
     @functools.cached_property
     def parsed_url(self) -> WebSocketURL:
         """The URL as `parse_url` reads it, known since the check. It is a fact about `url`, no field of its own."""
-        return parse_url(self.url)  # pragma: no cover - the constructor has stored what its check came to
+        return parse_url(self.url)
+
+    def forget_parsed(self) -> None:
+        """Nobody will ask for the parsed URL soon: it weighs as much as all the rest, and can be had again."""
+        vars(self).pop("parsed_url", None)
 
     def replace(
         self,

@@ -125,6 +125,8 @@ class Decoder:
     begin afterwards. With an `inflater` messages may be compressed.
     """
 
+    __slots__ = ("__dict__", "_is_client", "_role", "last", "maximum_message_size")
+
     def __init__(self, role: Role, *, maximum_message_size: Optional[int], inflater: Optional[Inflater] = None) -> None:
         self.maximum_message_size = maximum_message_size
         self._role = role

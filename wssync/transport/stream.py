@@ -93,6 +93,8 @@ class Stream(ABC):
     `ssl.SSLError` as `__cause__` when the connection is broken.
     """
 
+    __slots__ = ()
+
     @abstractmethod
     def wait(self, read: bool, write: bool, timeout: Optional[float], *, owner: bool = True) -> Tuple[bool, bool]:
         """Wait until `recv` (if `read`) or `send`/`flush` (if `write`) has something to do; return which of them.
@@ -221,6 +223,24 @@ class TCPStream(Stream):
     Where that is possible the socket blocks, for the sake of `patient_recv`, and every other call says that it must
     not wait; elsewhere the socket does not block.
     """
+
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_blocks",
+        "_direct",
+        "_flags",
+        "_is_local_known",
+        "_local",
+        "_received",
+        "_remote",
+        "_send_flags",
+        "_sent",
+        "_sock",
+        "_waker",
+        "_watch",
+        "_write_closed",
+    )
 
     def __init__(self, sock: socket.socket, waker: Waker, remote: Optional[Address] = None) -> None:
         """`remote` is where it was connected to, for who knows that."""
