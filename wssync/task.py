@@ -263,11 +263,17 @@ class WebSocketTask(SessionTask):
         if thread is None or thread is threading.current_thread():
             return
         seconds = self._plan.configuration.close_timeout if timeout is None else timeout
+        is_over = False
         try:
             # By the clock first: if a test holds that still, it is told so, and does not hang.
-            _wait_for(connection.clock, ThreadEnd(thread) if thread.is_alive() else connection.gone, seconds)
+            if thread.is_alive():
+                is_over = _wait_for(connection.clock, ThreadEnd(thread), seconds)
+            else:
+                _wait_for(connection.clock, connection.gone, seconds)
         finally:
             connection.wake()  # it looks at the deadline that it may not have been told of
+        if is_over:
+            return
         wait_within(connection.gone, None)
         if thread.is_alive():  # else it is over, or the process had no thread to give
             thread.join()

@@ -61,10 +61,13 @@ class Connection(Blocking):
             self.suspensions -= 1
             if self.suspensions:
                 return False
-            self.release()
             starting = self.phase is Phase.NEW
             if starting:
                 self.phase = Phase.OPENING
+                self.inbox.held = self.outbox.held = False
+                self.inbox.match(self.strand)
+            else:
+                self.release()
         if not starting:  # else nothing can be written, and nobody has an answer
             self.flush()
         return starting

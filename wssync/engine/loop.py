@@ -231,7 +231,8 @@ class Engine:
         self._note_pause(reading, writing)
         due = _soonest(self._deadlines())
         patience = None if due is None else max(0.0, due - connection.clock.now())
-        readable, writable = stream.wait(reading, writing, 0 if busy else _soonest((patience, aside or None)))
+        timeout = 0 if busy else _soonest((patience, aside)) if aside else patience
+        readable, writable = stream.wait(reading, writing, timeout)
         connection.attentive = True
         try:
             self._act(readable, writable, due)
@@ -245,6 +246,8 @@ class Engine:
             connection.outbox.stalled = False
         if readable or reader.interrupted:
             reader.role.attempt(reader.read)
+        if connection.cause is not None:
+            return  # what is left to say, the end says
         self._drain()
         if due is not None and due <= connection.clock.now():
             self._keep_deadlines()
@@ -344,18 +347,20 @@ class Engine:
 
     def _say_goodbye(self) -> None:
         """What may still be said in one write without waiting: a Close that was asked for, or an empty one."""
-        connection = self._connection
+        connection, outbox = self._connection, self._connection.outbox
+        if connection.closing.sent is not None and outbox.is_clean and not _has_output(connection):
+            return  # a Close was said, and nothing follows one
 
         def speak() -> None:
             with connection.mutex:
-                connection.outbox.held = False
+                outbox.held = False
                 if isinstance(connection.cause, Cancelled):
-                    if not connection.outbox.is_clean:
+                    if not outbox.is_clean:
                         return  # the rest of a frame, and all that waits behind it, is dropped
-                    connection.outbox.close(None, None, urgent=True)
-            connection.outbox.pump_alone(BUDGET)
+                    outbox.close(None, None, urgent=True)
+            outbox.pump_alone(BUDGET)
 
-        connection.outbox.role.occupy(speak)
+        outbox.role.occupy(speak)
 
     def _linger(self, stream: Stream) -> None:
         """Let our Close arrive, and let the peer close first (RFC 6455 section 7.1.1); bounded, and cut by `cancel`."""
@@ -389,6 +394,10 @@ def _linger_until(connection: Connection, is_lost: bool) -> Optional[float]:
         return None
     end = connection.clock.now() + min(patience, LINGER)
     return end if due is None else min(due, end)
+
+
+def _has_output(connection: Connection) -> bool:
+    return connection.stream is not None and connection.stream.has_output
 
 
 def _soonest(moments: Iterable[Optional[float]]) -> Optional[float]:

@@ -60,10 +60,9 @@ class Deadline:
 
     def __init__(self, clock: Clock, seconds: Optional[float], within: Optional[Deadline] = None) -> None:
         self.clock = clock
-        self._now = reading(clock)
         self._seconds = seconds
         self._within = within
-        self._started = self._now()
+        self._started = clock.now()
         self._paused_at = 0.0
         self._pauses = 0
 
@@ -78,7 +77,7 @@ class Deadline:
 
     def remaining(self) -> Optional[float]:
         """Seconds left, 0.0 when it has passed, `None` when there is no limit."""
-        return self._left(self._now())
+        return self._left(self.clock.now())
 
     def _left(self, now: float) -> Optional[float]:
         """It looks at all limits in one place: every wait of an opening asks for this."""
