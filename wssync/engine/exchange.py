@@ -9,7 +9,7 @@ from __future__ import annotations
 from ..errors import ConnectionClosed, HandshakeError, TimedOut
 from ..frozen import replace
 from ..hints import TYPE_CHECKING, Callable, Optional, Tuple
-from ..protocol.http1 import HeadReader, Response, parse_response_head
+from ..protocol.http1 import HeadReader, Response, find_head, parse_response_head
 
 if TYPE_CHECKING:
     from ..transport.stream import Stream
@@ -25,6 +25,10 @@ READ = 16_384
 
 MOST_INFORMATIONAL = 16
 """1xx responses before the final one. Real servers send one or two; an endless row of them is an attack."""
+
+_BEGINNING = b"HTTP/"
+_BLANK_LINE = len("\r\n\r\n")
+"""Bytes of a head that are not given with it: the end of its last line, and a blank one."""
 
 BODY_PATIENCE = 5.0
 """Seconds for the body of a refusal. The verdict is known by then, so the user is not kept waiting for prose."""
@@ -78,18 +82,25 @@ class Exchange:
         )
 
     def _read_head(self, data: bytes) -> Tuple[Response, bytes, int]:
-        reader = HeadReader(prefix=b"HTTP/")
-        found = reader.feed(data) if data else None
-        while found is None:
-            data = self._receive(self._attempt)
-            if not data:
-                raise self._cut_short(reader.received)
-            if not self._began:
-                self._began = True
-                self._trace("response_start")
+        data = data or self._receive_more(0)
+        found = find_head(data, prefix=_BEGINNING)
+        if found is None:
+            reader = HeadReader(prefix=_BEGINNING)
             found = reader.feed(data)
+            while found is None:
+                found = reader.feed(self._receive_more(reader.received))
         self.head, rest = found
-        return parse_response_head(self.head, self._url), rest, reader.received
+        return parse_response_head(self.head, self._url), rest, len(self.head) + _BLANK_LINE
+
+    def _receive_more(self, received: int) -> bytes:
+        """Bytes of the head, of which so many are here."""
+        data = self._receive(self._attempt)
+        if not data:
+            raise self._cut_short(received)
+        if not self._began:
+            self._began = True
+            self._trace("response_start")
+        return data
 
     def _receive(self, attempt: Attempt) -> bytes:
         """What has come, waiting for it; b"" at the end of the stream."""

@@ -71,8 +71,8 @@ _FORBIDDEN = (
     "Proxy-Authorization",
 )
 _FORBIDDEN_KEYS = frozenset(name.lower() for name in _FORBIDDEN)
-_PROTOCOL_KEY = "sec-websocket-protocol"
-_TO_CHECK = _FORBIDDEN_KEYS | {_PROTOCOL_KEY}
+_PROTOCOL_KEYS = frozenset(("sec-websocket-protocol",))
+_TO_CHECK = _FORBIDDEN_KEYS | _PROTOCOL_KEYS
 
 
 class Upgrade(Frozen):
@@ -300,9 +300,9 @@ def _lists(headers: Headers, name: str, element: str) -> bool:
 
 
 def _offered_protocols(headers: Headers) -> Tuple[str, ...]:
-    fields = headers.get_all("Sec-WebSocket-Protocol")
-    if not fields:
+    if headers.isdisjoint(_PROTOCOL_KEYS):
         return ()
+    fields = headers.get_all("Sec-WebSocket-Protocol")
     return check_protocols([name.strip(" \t") for value in fields for name in value.split(",")])
 
 

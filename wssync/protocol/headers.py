@@ -155,7 +155,9 @@ def is_token(text: str) -> bool:
 
 def is_text(text: str) -> bool:
     """Whether `text` can be the value of a field, or the reason in a status line."""
-    return consists_of(text, _TEXT)
+    return (text.isascii() and text.isprintable()) or consists_of(
+        text, _TEXT
+    )  # what nearly every value is, at a glance
 
 
 def consists_of(text: str, characters: bytes) -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "Request",
     "RequestHead",
     "Response",
+    "find_head",
     "format_request",
     "format_response",
     "parse_request_head",
@@ -143,6 +144,24 @@ class RequestHead(Frozen):
         return self.target
 
 
+_MAX_BYTES, _MAX_LINE, _MAX_LINES = 65536, 8192, 256
+
+
+def find_head(
+    data: bytes, max_line: int = _MAX_LINE, max_lines: int = _MAX_LINES, *, prefix: bytes = b""
+) -> Optional[Tuple[bytes, bytes]]:
+    """What a `HeadReader` with these limits gives for the first bytes of a head, in the usual case: that it comes at
+    once, no longer than one line may be, and all is well with it. `None` where only that can tell.
+    """
+    end = data.find(b"\r\n\r\n", 0, max_line + 4)
+    ends = data.count(b"\r\n", 0, end)
+    if end <= 0 or ends >= max_lines or ends != data.count(b"\n", 0, end):
+        return None
+    if data.startswith(b"\r\n") or not data.startswith(prefix):
+        return None
+    return data[:end], data[end + 4 :]
+
+
 class HeadReader:
     """Collects bytes until a head is complete; the same result and the same cost however they are cut.
 
@@ -156,9 +175,9 @@ class HeadReader:
 
     def __init__(
         self,
-        max_bytes: int = 65536,
-        max_line: int = 8192,
-        max_lines: int = 256,
+        max_bytes: int = _MAX_BYTES,
+        max_line: int = _MAX_LINE,
+        max_lines: int = _MAX_LINES,
         *,
         prefix: bytes = b"",
         url: Optional[str] = None,
@@ -188,8 +207,10 @@ class HeadReader:
         if self._length is not None:
             raise RuntimeError("this head is complete")
         if not self._buffer:
-            found = self._find_whole(data)
+            limit = min(self._max_line, self._max_bytes - 4)
+            found = find_head(data, limit, self._max_lines, prefix=self._prefix)
             if found is not None:
+                self._length = len(found[0]) + 4
                 return found
         self._buffer += data
         self._check_prefix()
@@ -201,17 +222,6 @@ class HeadReader:
         self._scanned = len(self._buffer)
         self._check_rest()
         return None
-
-    def _find_whole(self, data: bytes) -> Optional[Tuple[bytes, bytes]]:
-        """The usual case, that a head of moderate length comes at once and all is well with it."""
-        end = data.find(b"\r\n\r\n", 0, self._max_bytes)
-        ends = data.count(b"\r\n", 0, end)
-        if not 0 < end <= self._max_line or ends >= self._max_lines or ends != data.count(b"\n", 0, end):
-            return None
-        if data.startswith(b"\r\n") or not data.startswith(self._prefix):
-            return None
-        self._length = end + 4
-        return data[:end], data[end + 4 :]
 
     def _end_line(self, end: int) -> bool:
         """Close the line whose line feed is at `end`; True for the blank one."""
