@@ -40,6 +40,13 @@ BATCH: Dict[str, float] = {
 }
 """For one message sent and 1,000 received, each by a call."""
 
+CONNECTION: Dict[str, float] = {
+    "Python calls": 610,
+    "C calls": 450,
+    "bytes": 9_000 if sys.version_info >= (3, 13) else 14_000,  # older instances have heavier dictionaries
+}
+"""For one connection, opened and closed; and its bytes while it is open. A tenth on top: it is many small things."""
+
 TRACED: Dict[str, float] = {"sendto": 1.2, "all": 3}
 """System calls for one message sent and received, as strace sees them: those for locks are among them all."""
 
@@ -64,6 +71,11 @@ class WorkTests(unittest.TestCase):
         """1,000 messages that arrive together cost no more than they are allowed."""
         counts = Work.batch(self.url).count()
         self.assertEqual(excess(counts, BATCH), [], counts)
+
+    def test_a_connection(self) -> None:
+        """To open and to close one costs no more than it is allowed, in both threads, and neither does an idle one."""
+        counts = work.connection_work(self.url)
+        self.assertEqual(excess(counts, CONNECTION), [], counts)
 
     def test_an_echo_under_strace(self) -> None:
         """Where strace is installed: it sees no more system calls than are allowed."""

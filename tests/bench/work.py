@@ -28,6 +28,7 @@ import statistics
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
@@ -38,7 +39,17 @@ import wssync
 from wssync.testing import Server
 from wssync.transport import stream
 
-__all__ = ["BATCH", "PAYLOAD", "Work", "counted_calls", "counted_inside", "excess", "peer", "traced_system_calls"]
+__all__ = [
+    "BATCH",
+    "PAYLOAD",
+    "Work",
+    "connection_work",
+    "counted_calls",
+    "counted_inside",
+    "excess",
+    "peer",
+    "traced_system_calls",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +61,9 @@ WARM_UP, TIMES = 400, 100
 """Echoes before those that count, and those that count. Masking keys are fetched in growing numbers until then."""
 
 BATCHES = 5
+
+CONNECTIONS = 20
+"""Those that are opened to see what one costs."""
 
 SOCKET_CALLS = ("recv", "recv_into", "recvmsg", "recvmsg_into", "send", "sendall", "sendmsg")
 
@@ -87,8 +101,7 @@ class Work:
     @contextlib.contextmanager
     def warm(self) -> Iterator[Callable[[], object]]:
         """The step on an open task, after it has been done a few times."""
-        configuration = wssync.SessionConfiguration.ephemeral().replace(compression=None)
-        with wssync.connect(self._url, configuration=configuration, timeout=30) as task:
+        with wssync.connect(self._url, configuration=_uncompressed(), timeout=30) as task:
             for _ in range(self._warm_up):
                 self._step(task)
             yield functools.partial(self._step, task)
@@ -163,6 +176,50 @@ def counted_calls(step: Callable[[], object]) -> CounterOf[str]:
     total = sum(counts.values())
     # `step` may be a Python function or a partial of one: that call is not its own.
     return Counter({**counts, "Python calls": python - 1, "C calls": total})
+
+
+def connection_work(url: str) -> Counts:
+    """What a connection costs from its making to the end of its thread, in both threads: calls as in `counted_calls`.
+    And the bytes of memory that one takes in this process while it is open and idle, without its thread's stacks.
+    """
+    seen = [_connection_calls(url) for _ in range(CONNECTIONS)]
+    return {**_medians(seen), "bytes": _connection_bytes(url)}
+
+
+def _connection_calls(url: str) -> CounterOf[str]:
+    events: List[str] = []
+
+    def note(frame: object, event: str, function: object) -> None:
+        events.append(event)  # one call: there are two threads
+
+    before = sys.getprofile()
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        wssync.connect(url, configuration=_uncompressed(), timeout=30).close()
+    finally:
+        sys.setprofile(before)
+        threading.setprofile(before)
+    return Counter({"Python calls": events.count("call"), "C calls": events.count("c_call")})
+
+
+def _connection_bytes(url: str) -> float:
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tasks = [wssync.connect(url, configuration=_uncompressed(), timeout=30) for _ in range(CONNECTIONS)]
+        gc.collect()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    for task in tasks:
+        task.close()
+    return (after - before) / CONNECTIONS
+
+
+def _uncompressed() -> wssync.SessionConfiguration:
+    return wssync.SessionConfiguration.ephemeral().replace(compression=None)
 
 
 def _name(function: Any) -> str:
