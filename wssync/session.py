@@ -236,7 +236,7 @@ class Session:
         with self._lock:
             if not self._invalid or self._announced or self._running:
                 return
-            if self._fresh and any(reference() is not None for reference in list(self._fresh.values())):
+            if self._fresh and any(map(_is_there, list(self._fresh.values()))):
                 return
             self._announced = True
         method = method_of(self._delegate, "session_did_become_invalid")
@@ -390,6 +390,10 @@ class _OwnExecutor(Preparable):
         executor = self._made
         if executor is not None:
             executor.join()
+
+
+def _is_there(task: weakref.ref[WebSocketTask]) -> bool:
+    return task() is not None
 
 
 def _forget(session: weakref.ref[Session], number: int, task: weakref.ref[WebSocketTask]) -> None:

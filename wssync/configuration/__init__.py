@@ -184,11 +184,13 @@ class SessionConfiguration(Frozen):
         timeout = self.timeout_interval_for_resource
         return None if timeout == SEVEN_DAYS else timeout
 
-    @functools.cached_property
+    @property
     def request_headers(self) -> Headers:
         """What goes into every opening request that does not have the header itself."""
-        if vars(self).keys().isdisjoint(_IN_HEADERS):
-            return _STANDARD_HEADERS
+        return _STANDARD_HEADERS if vars(self).keys().isdisjoint(_IN_HEADERS) else self._own_headers
+
+    @functools.cached_property
+    def _own_headers(self) -> Headers:
         extra = self.http_additional_headers
         ours = (("User-Agent", self.user_agent), ("Origin", self.origin))
         return Headers([*((name, value) for name, value in ours if value and name not in extra), *extra.fields])

@@ -222,7 +222,8 @@ def _debug_log() -> Optional[logging.Logger]:
     global _logger
     logger = _logger
     if logger is None:
-        if not hasattr(sys.modules.get("logging"), "getLogger"):
+        loaded = sys.modules.get("logging")
+        if loaded is None or not hasattr(loaded, "getLogger"):
             return None
         logger = _logger = log()
     return logger if logger.isEnabledFor(DEBUG) else None

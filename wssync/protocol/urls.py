@@ -171,8 +171,16 @@ def _parse_usual(text: str) -> Optional[WebSocketURL]:
     port = int(digits) if colon else usual_port
     url = WebSocketURL(scheme, host, port, slash + target if slash else "/", None, None)
     if slash and _is_spelled(digits, usual_port):
-        vars(url)["_text"] = text
+        _keep(url, text)
     return url
+
+
+def _keep(url: WebSocketURL, text: str) -> None:
+    """This is how `str()` spells the URL, and how people may see it where there is nothing to mask."""
+    known = vars(url)
+    known["_text"] = text
+    if "=" not in text and "@" not in text:
+        known["shown"] = text
 
 
 def _is_usual_port(digits: str) -> bool:
