@@ -315,6 +315,23 @@ class DelegateOfATaskTests(OnlineTestCase):
         whole.wait_for("did_complete")
         self.assertEqual((names(own), names(whole)), (["did_open"], ["did_close", "did_complete"]))
 
+    def test_a_delegate_is_not_changed_while_it_is_looked_at(self) -> None:
+        """Its methods are looked up once, at the start; what happens in that is too late for another delegate."""
+        refused: List[RuntimeError] = []
+
+        class Meddler:
+            @property
+            def did_open(self) -> None:
+                try:
+                    task.delegate = None
+                except RuntimeError as error:
+                    refused.append(error)
+
+        task = self.session().websocket_task(self.server.url)
+        task.delegate = Meddler()
+        task.cancel()
+        self.assertEqual(len(refused), 1)
+
     def test_it_cannot_be_changed_after_resume_and_is_let_go_at_the_end(self) -> None:
         """Rule 191: RuntimeError."""
         delegate = Recorder()

@@ -75,6 +75,8 @@ class WorkTests(unittest.TestCase):
     def test_a_connection(self) -> None:
         """To open and to close one costs no more than it is allowed, in both threads, and neither does an idle one."""
         counts = work.connection_work(self.url)
+        if "coverage" in sys.modules:
+            del counts["bytes"]  # some of them are those of its own records
         self.assertEqual(excess(counts, CONNECTION), [], counts)
 
     def test_an_echo_under_strace(self) -> None:

@@ -62,6 +62,15 @@ class GateTests(unittest.TestCase):
         self.assertTrue(self.enter(gate, "b", port=81).granted)
         self.assertFalse(self.enter(gate, "c").granted)
 
+    def test_a_row_that_is_empty_leaves_the_others(self) -> None:
+        """The one host is done, the other is not; then there is no row."""
+        gate = Gate(1)
+        first, other = self.enter(gate, "a"), self.enter(gate, "b", port=81)
+        first.release()
+        self.assertEqual(list(gate._rows), [("example.test", 81)])
+        other.release()
+        self.assertEqual(gate._rows, {})
+
     def test_nobody_is_woken_with_the_lock_held(self) -> None:
         """Whoever is woken may use the gate at once."""
         gate = Gate(1)

@@ -70,6 +70,16 @@ class ThreadTests(unittest.TestCase):
         self.assertTrue(is_certain(threading.current_thread()))
         self.assertFalse(is_certain(threading.Thread()))
 
+    def test_the_beginning_is_an_event_as_far_as_threading_asks(self) -> None:
+        """Set by the thread itself, before anything is traced in it; waiting for it is over at once."""
+        beginning = threads._Beginning()
+        self.assertEqual((beginning.is_set(), beginning.is_certain), (False, False))
+        self.assertFalse(beginning.wait(PATIENCE))
+        self.assertEqual((beginning.is_set(), beginning.is_certain), (False, True))
+        beginning = threads._Beginning()
+        beginning.set()
+        self.assertTrue(beginning.is_set() and beginning.is_certain and beginning.wait())
+
     def test_a_fork_finds_nothing_to_repair(self) -> None:
         """The interpreter asks each thread's beginning for it."""
         thread = make_thread(Runner())

@@ -326,6 +326,12 @@ class WatchTests(TransportTestCase):
             self.watch.wait(True, True, None)
         self.assertEqual(caught.exception.errno, errno.EBADF)
 
+    def test_a_closed_waker_is_an_error(self) -> None:
+        """Its owner cannot wait with it any more."""
+        self.wake.close()
+        with self.assertRaisesRegex(OSError, "closed"):
+            self.watch.wait(True, False, 0.0)
+
     def test_a_descriptor_closed_under_it_is_an_error(self) -> None:
         """So is a number that no longer belongs to a file."""
         watch = Watch(Number(unused_number()), self.wake)
