@@ -219,7 +219,9 @@ def _checked_at_once(fields: List[Any]) -> Tuple[Tuple[str, str], ...]:
 
 def _are_fields(names: Sequence[str], values: Sequence[str]) -> bool:
     """Both rules are about single characters, so all texts are checked as one. TypeError for what is no text."""
-    return all(names) and consists_of("".join(names), _TOKEN) and is_text("".join(values))
+    name = "".join(names)
+    is_usual = name.isascii() and name.replace("-", "").isalnum()
+    return all(names) and (is_usual or consists_of(name, _TOKEN)) and is_text("".join(values))
 
 
 def _checked_singly(fields: Iterable[object]) -> Iterator[Tuple[str, str]]:

@@ -17,7 +17,7 @@ import math
 from wssync.errors import HandshakeError
 from wssync.frozen import Frozen
 from wssync.hints import Iterable, List, NoReturn, Optional, Tuple, Union
-from wssync.protocol.headers import Headers, HeadersLike, checked_fields, consists_of, is_text, is_token, printable
+from wssync.protocol.headers import Headers, HeadersLike, checked_fields, is_text, is_token, printable
 from wssync.protocol.patterns import pattern
 from wssync.protocol.urls import WebSocketURL, mask_secrets, parse_document_url, parse_url
 
@@ -36,7 +36,6 @@ __all__ = [
 _BAD_SERVER_RESPONSE = -1011
 _CANNOT_PARSE_RESPONSE = -1017
 
-_TARGET = bytes(range(0x21, 0x7F))
 _REQUEST_LINE = pattern(r"([^ ]+) ([\x21-\x7e]+) HTTP/(1\.[01])")
 
 
@@ -288,7 +287,7 @@ def format_request(method: str, target: str, fields: HeadersLike) -> bytes:
     """Write the head of a request. Raises ValueError or TypeError rather than write what is no well-formed head."""
     if method != "GET" and not is_token(method):
         raise ValueError(f"{printable(method)!r} is no HTTP method")
-    if not (target and consists_of(target, _TARGET)):
+    if not (target and target.isascii() and target.isprintable() and " " not in target):  # visible ASCII
         raise ValueError("the request target has a character that no target may have")
     return _format_head(f"{method} {target} HTTP/1.1", fields)
 
