@@ -131,16 +131,16 @@ class Strand:
 
     _entries = _NONE
     _halted = False
-    _final: Optional[Callable[[], None]] = None
-    _concluded = False
-    _expected = False
-    _dead: Optional[BaseException] = None
-    _runner: Optional[int] = None
 
     def __init__(self, executor: Executor, refused: Callable[[BaseException], None]) -> None:
         self._executor = executor
         self._refused: Optional[Callable[[BaseException], None]] = refused
         self._busy = threading.Lock()
+        self._final: Optional[Callable[[], None]] = None
+        self._concluded = False
+        self._expected = False
+        self._dead: Optional[BaseException] = None
+        self._runner: Optional[int] = None
 
     def is_current(self) -> bool:
         """Whether no callback can begin before this thread is done with what it does: it runs one of this strand, or
