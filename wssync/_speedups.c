@@ -8,8 +8,8 @@
    Three rules for whoever changes it:
    - Nothing is read or written but what a length checked just before allows; arithmetic on lengths that a peer sent is
      done so that it cannot overflow (compare what is left, do not add to where we are).
-   - No state: every interpreter, and every thread without a GIL, may be in here at once. What a function writes to is
-     an object that it has just made and that nobody else has seen.
+   - No state of its own: every interpreter, and every thread without a GIL, may be in here at once. What a function
+     writes to is an object that it has just made and that nobody else has seen; or an Express, by who has won its role.
    - The GIL is let go only round work on many bytes, with nothing of Python's touched meanwhile. Input that is not
      `bytes` stays exported until its function returns, so it can neither move nor shrink. */
 
@@ -22,9 +22,16 @@
 #ifndef MS_WINDOWS
 #define HAVE_SOCKETS /* whose descriptors are those of files, as Python's are everywhere else */
 #include <errno.h>
+#include <structmember.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #endif
+
+/* By way of a plain function pointer type, so that the cast to PyCFunction is one that compilers let pass. */
+#define FASTCALL(function) ((PyCFunction)(void (*)(void))(function))
+
+/* Slots hold functions as pointers to data, which ISO C does not convert into each other. */
+#define SLOT(function) ((void *)(uintptr_t)(function))
 
 #if defined(__GNUC__)
 #define UNLIKELY(condition) __builtin_expect(!!(condition), 0)
@@ -46,9 +53,48 @@
 #define WHOLE_TEXT 0x81
 #define WHOLE_BINARY 0x82
 
+#define RSV1 0x40 /* of the first byte: the message is compressed */
 #define MASKED 0x80
 #define LENGTH_IN_16_BITS 126
 #define LENGTH_IN_64_BITS 127
+
+/* What older versions of Python lack */
+
+#if PY_VERSION_HEX < 0x030A0000
+#define Py_NewRef(object) new_reference((PyObject *)(object))
+
+static PyObject *
+new_reference(PyObject *object)
+{
+    Py_INCREF(object);
+    return object;
+}
+#endif
+
+#if PY_VERSION_HEX < 0x030C0000
+static PyObject *
+PyErr_GetRaisedException(void)
+{
+    PyObject *kind, *error, *trace;
+
+    PyErr_Fetch(&kind, &error, &trace);
+    PyErr_NormalizeException(&kind, &error, &trace);
+    if (trace != NULL) {
+        PyException_SetTraceback(error, trace);
+        Py_DECREF(trace);
+    }
+    Py_XDECREF(kind);
+    return error;
+}
+
+static void
+PyErr_SetRaisedException(PyObject *error)
+{
+    PyObject *kind = Py_NewRef(Py_TYPE(error));
+
+    PyErr_Restore(kind, error, PyException_GetTraceback(error));
+}
+#endif
 
 /* Arguments */
 
@@ -541,23 +587,14 @@ cut_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
 
 /* Frames to and from a socket
 
-   The two short ways of wssync/engine/express.py as one call each. What they did is in a list of the caller's when they
-   return: an exception from outside, which may come before their result is stored, finds nothing lost. */
+   What is done in one call here cannot be interrupted by a signal, except while it waits or calls Python. What was done
+   is on record when it returns, in an object's fields or in a list of the caller's: an exception from outside, which may
+   come before the result is stored, finds nothing lost. */
 
 #ifdef HAVE_SOCKETS
 
 /* Frames up to this size are put together on the stack. */
 #define SHORT_FRAME 4096
-
-static int
-append_rest(PyObject *rest, Py_ssize_t accepted, const unsigned char *frame, Py_ssize_t size)
-{
-    PyObject *entry = Py_BuildValue("ny#", accepted, (const char *)frame, size);
-    int status = entry == NULL ? -1 : PyList_Append(rest, entry);
-
-    Py_XDECREF(entry);
-    return status;
-}
 
 static ssize_t
 send_without_waiting(int descriptor, const unsigned char *frame, Py_ssize_t size, int flags)
@@ -572,72 +609,381 @@ send_without_waiting(int descriptor, const unsigned char *frame, Py_ssize_t size
     return accepted < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : accepted;
 }
 
-PyDoc_STRVAR(
-    send_frame_doc,
-    "send_frame(descriptor, flags, first, payload, key, rest, /)\n--\n\n"
-    "Send the masked frame that encode_frame(first, payload, key) makes, by one system call that does not wait.\n\n"
-    "Returns how many bytes that were; 0 if the kernel did not take all of them: then the pair of how many it took and\n"
-    "the frame is appended to `rest`. Raises OSError when the connection is broken.");
+/* The object behind `Express`. What is written after `__init__` is written by the holder of the write role alone. */
+typedef struct {
+    PyObject_HEAD
+    PyObject *outbox;
+    PyObject *lock;       /* the write role's */
+    PyObject *flush;      /* does what others have left */
+    PyObject *fresh_keys; /* gives bytes: the next masking keys */
+    PyObject *compress;   /* a message -> its compressed form or None; NULL without compression */
+    PyObject *is_owned_name, *acquire_name, *release_name, *express_name;
+    PyObject *keys; /* the last that `fresh_keys` gave, or NULL */
+    Py_ssize_t keys_used;
+    PyObject *rest; /* how much of a frame the kernel took, and the frame; NULL unless it is a part */
+    long long sent, wire_sent, messages_sent;
+    int descriptor, flags;
+    char is_ahead; /* the compressor may have seen what has not begun to leave */
+    char is_lost;  /* it is not known how much of a frame has left */
+} Express;
 
-static PyObject *
-send_frame(PyObject *module, PyObject *const *args, Py_ssize_t count)
+/* Take four bytes that no frame has had. */
+static int
+next_key(Express *self, unsigned char *key)
+{
+    if (self->keys == NULL || self->keys_used + 4 > PyBytes_GET_SIZE(self->keys)) {
+        PyObject *keys = PyObject_CallNoArgs(self->fresh_keys);
+        if (keys == NULL) {
+            return -1;
+        }
+        if (UNLIKELY(!PyBytes_CheckExact(keys) || PyBytes_GET_SIZE(keys) < 4)) {
+            PyErr_SetString(PyExc_TypeError, "masking keys are bytes, four at least");
+            Py_DECREF(keys);
+            return -1;
+        }
+        Py_XSETREF(self->keys, keys);
+        self->keys_used = 0;
+    }
+    memcpy(key, PyBytes_AS_STRING(self->keys) + self->keys_used, 4);
+    self->keys_used += 4;
+    return 0;
+}
+
+/* Send one frame; how many bytes it has if the kernel took them all, 0 if not: then `rest` has it. */
+static Py_ssize_t
+send_frame(Express *self, unsigned char first, PyObject *payload, const unsigned char *key)
 {
     unsigned char on_stack[SHORT_FRAME];
     unsigned char *frame = on_stack;
-    const unsigned char *key;
-    Input payload;
-    PyObject *result = NULL;
-    Py_ssize_t header_size;
+    const Py_ssize_t size = PyBytes_GET_SIZE(payload);
+    Py_ssize_t frame_size;
     ssize_t accepted;
-    int descriptor, flags;
-    long first;
 
-    (void)module;
-    if (check_count("send_frame", count, 6, 6) < 0) {
-        return NULL;
-    }
-    descriptor = (int)PyLong_AsLong(args[0]);
-    flags = (int)PyLong_AsLong(args[1]);
-    first = PyLong_AsLong(args[2]);
-    if (UNLIKELY(PyErr_Occurred() != NULL)) {
-        return NULL;
-    }
-    if (UNLIKELY(!PyList_CheckExact(args[5]))) {
-        PyErr_SetString(PyExc_TypeError, "what is left of a frame is put in a list");
-        return NULL;
-    }
-    key = key_bytes(args[4]);
-    if (key == NULL || open_input(&payload, args[3]) < 0) {
-        return NULL;
-    }
-    if (payload.size > SHORT_FRAME - LONGEST_HEADER) {
-        frame = NULL;
-        if (payload.size <= PY_SSIZE_T_MAX - LONGEST_HEADER) {
-            frame = PyMem_RawMalloc((size_t)payload.size + LONGEST_HEADER);
-        }
+    if (size > SHORT_FRAME - LONGEST_HEADER) {
+        frame = PyMem_RawMalloc((size_t)size + LONGEST_HEADER); /* at most LONG_PAYLOAD, or what it compresses to */
         if (frame == NULL) {
-            close_input(&payload);
-            return PyErr_NoMemory();
+            PyErr_NoMemory();
+            return -1;
         }
     }
-    header_size = write_header(frame, (unsigned char)first, payload.size, key);
-    write_payload(frame + header_size, payload.bytes, payload.size, key);
-    accepted = send_without_waiting(descriptor, frame, header_size + payload.size, flags);
+    frame_size = write_header(frame, first, size, key);
+    write_payload(frame + frame_size, (const unsigned char *)PyBytes_AS_STRING(payload), size, key);
+    frame_size += size;
+    accepted = send_without_waiting(self->descriptor, frame, frame_size, self->flags);
     if (UNLIKELY(accepted < 0)) {
         PyErr_SetFromErrno(PyExc_OSError);
+        frame_size = -1;
     }
-    else if (accepted == header_size + payload.size) {
-        result = PyLong_FromSsize_t(accepted);
-    }
-    else if (append_rest(args[5], accepted, frame, header_size + payload.size) == 0) {
-        result = PyLong_FromLong(0);
+    else if (UNLIKELY(accepted != frame_size)) {
+        Py_XSETREF(self->rest, Py_BuildValue("ny#", (Py_ssize_t)accepted, (const char *)frame, frame_size));
+        self->is_lost = self->rest == NULL;
+        frame_size = self->is_lost ? -1 : 0;
     }
     if (frame != on_stack) {
         PyMem_RawFree(frame);
     }
-    close_input(&payload);
+    return frame_size;
+}
+
+/* Write role. True, or the message of which a part is left; NULL with an exception. */
+static PyObject *
+send_message(Express *self, unsigned char first, PyObject *payload)
+{
+    unsigned char key[4];
+    PyObject *compressed = NULL;
+    Py_ssize_t on_wire;
+
+    if (next_key(self, key) < 0) {
+        return NULL;
+    }
+    if (self->compress != NULL) {
+        self->is_ahead = 1;
+        compressed = PyObject_CallOneArg(self->compress, payload);
+        if (compressed == NULL) {
+            return NULL;
+        }
+        if (compressed == Py_None) {
+            self->is_ahead = 0;
+            Py_CLEAR(compressed);
+        }
+        else if (UNLIKELY(!PyBytes_CheckExact(compressed))) {
+            PyErr_SetString(PyExc_TypeError, "a compressed message is bytes");
+            Py_DECREF(compressed);
+            return NULL;
+        }
+    }
+    on_wire = compressed == NULL ? send_frame(self, first, payload, key)
+                                 : send_frame(self, first | RSV1, compressed, key);
+    Py_XDECREF(compressed);
+    if (UNLIKELY(on_wire < 0)) {
+        return NULL;
+    }
+    self->is_ahead = 0;
+    if (UNLIKELY(on_wire == 0)) {
+        return PyObject_CallMethod(self->outbox, "keep_rest", "OiO", self, (int)first, payload);
+    }
+    self->sent += PyBytes_GET_SIZE(payload);
+    self->wire_sent += on_wire;
+    self->messages_sent++;
+    Py_RETURN_TRUE;
+}
+
+/* Write role, and an exception. False if it says that the connection broke, which the outbox then knows; else NULL. */
+static PyObject *
+after_exception(Express *self)
+{
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *broke = PyObject_CallMethod(self->outbox, "broke", "OO", self, error);
+
+    if (broke != NULL && broke != Py_True) {
+        PyErr_SetRaisedException(error);
+        Py_SETREF(broke, NULL);
+    }
+    else {
+        Py_DECREF(error);
+        if (broke != NULL) {
+            Py_SETREF(broke, Py_NewRef(Py_False));
+        }
+    }
+    return broke;
+}
+
+/* Whether the way is open for others than who has the write role; -1 with an exception. */
+static int
+is_open(Express *self)
+{
+    PyObject *express = PyObject_GetAttr(self->outbox, self->express_name);
+
+    if (express == NULL) {
+        return -1;
+    }
+    Py_DECREF(express);
+    return express != Py_None;
+}
+
+/* Call a method of the lock; whether it says yes, -1 with an exception. */
+static int
+ask_lock(Express *self, PyObject *name, PyObject *argument)
+{
+    PyObject *arguments[2] = {self->lock, argument};
+    PyObject *answer = PyObject_VectorcallMethod(name, arguments, argument == NULL ? 1 : 2, NULL);
+
+    if (answer == NULL) {
+        return -1;
+    }
+    Py_DECREF(answer);
+    return answer == Py_True;
+}
+
+/* Let the write role go, if it was taken, and do what others have left meanwhile. */
+static PyObject *
+leave(Express *self, int taken, PyObject *result)
+{
+    PyObject *error = result == NULL ? PyErr_GetRaisedException() : NULL;
+    int open = taken ? ask_lock(self, self->release_name, NULL) : 0;
+
+    if (open >= 0) {
+        open = is_open(self);
+    }
+    if (open == 0) {
+        PyObject *done = PyObject_CallNoArgs(self->flush);
+        open = done == NULL ? -1 : 0;
+        Py_XDECREF(done);
+    }
+    if (UNLIKELY(open < 0)) { /* an interrupt, which says more than what it came upon */
+        Py_XDECREF(error);
+        Py_CLEAR(result);
+    }
+    else if (error != NULL) {
+        PyErr_SetRaisedException(error);
+    }
     return result;
 }
+
+PyDoc_STRVAR(
+    send_at_once_doc,
+    "send_at_once(first, payload, /)\n--\n\nThe compiled form of wssync.engine.express.Express.send_at_once.");
+
+static PyObject *
+express_send_at_once(Express *self, PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *result;
+    int taken, open;
+    long first;
+
+    if (check_count("send_at_once", count, 2, 2) < 0) {
+        return NULL;
+    }
+    first = PyLong_AsLong(args[0]);
+    if (UNLIKELY(first == -1 && PyErr_Occurred())) {
+        return NULL;
+    }
+    if (UNLIKELY(first < 0 || first > 0xFF || !PyBytes_CheckExact(args[1]) || self->outbox == NULL)) {
+        PyErr_SetString(PyExc_TypeError, "a message is the first byte of its frame and bytes");
+        return NULL;
+    }
+    if (PyBytes_GET_SIZE(args[1]) > LONG_PAYLOAD) {
+        Py_RETURN_FALSE;
+    }
+    taken = ask_lock(self, self->is_owned_name, NULL);
+    if (taken != 0) { /* by this very thread: a signal handler in a send */
+        return taken < 0 ? NULL : Py_NewRef(Py_False);
+    }
+    taken = ask_lock(self, self->acquire_name, Py_False);
+    if (UNLIKELY(taken < 0)) {
+        return NULL;
+    }
+    open = taken ? is_open(self) : 0;
+    if (open > 0) {
+        result = send_message(self, (unsigned char)first, args[1]);
+        if (UNLIKELY(result == NULL)) {
+            result = after_exception(self);
+        }
+    }
+    else {
+        result = open < 0 ? NULL : Py_NewRef(Py_False);
+    }
+    return leave(self, taken, result);
+}
+
+PyDoc_STRVAR(rest_doc, "rest()\n--\n\nSee wssync.engine.ways.Begun.rest.");
+
+static PyObject *
+express_rest(Express *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->is_lost || (self->is_ahead && self->rest == NULL)) {
+        PyObject *errors = PyImport_ImportModule("wssync.errors");
+        PyObject *kind = errors == NULL ? NULL : PyObject_GetAttrString(errors, "ConnectionClosed");
+        if (kind != NULL) {
+            PyErr_SetString(
+                kind, self->is_lost ? "memory ran out in the middle of a message" : "sending was interrupted");
+        }
+        Py_XDECREF(errors);
+        Py_XDECREF(kind);
+        return NULL;
+    }
+    return Py_NewRef(self->rest == NULL ? Py_None : self->rest);
+}
+
+PyDoc_STRVAR(forget_doc, "forget()\n--\n\nSee wssync.engine.ways.Begun.forget.");
+
+static PyObject *
+express_forget(Express *self, PyObject *unused)
+{
+    (void)unused;
+    Py_CLEAR(self->rest);
+    self->is_ahead = self->is_lost = 0;
+    Py_RETURN_NONE;
+}
+
+static int
+express_init(Express *self, PyObject *args, PyObject *keywords)
+{
+    PyObject *outbox, *lock, *flush, *fresh_keys, *compress;
+    int descriptor, flags;
+
+    if (self->outbox != NULL || (keywords != NULL && PyDict_GET_SIZE(keywords) > 0)) {
+        PyErr_SetString(PyExc_TypeError, "Express() is called once, without keywords");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(
+            args, "OOOOOii:Express", &outbox, &lock, &flush, &fresh_keys, &compress, &descriptor, &flags)) {
+        return -1;
+    }
+    self->is_owned_name = PyUnicode_InternFromString("_is_owned");
+    self->acquire_name = PyUnicode_InternFromString("acquire");
+    self->release_name = PyUnicode_InternFromString("release");
+    self->express_name = PyUnicode_InternFromString("express");
+    if (!self->is_owned_name || !self->acquire_name || !self->release_name || !self->express_name) {
+        return -1;
+    }
+    self->lock = Py_NewRef(lock);
+    self->flush = Py_NewRef(flush);
+    self->fresh_keys = Py_NewRef(fresh_keys);
+    self->compress = compress == Py_None ? NULL : Py_NewRef(compress);
+    self->descriptor = descriptor;
+    self->flags = flags;
+    self->outbox = Py_NewRef(outbox); /* last: with it all is there */
+    return 0;
+}
+
+static int
+express_traverse(Express *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->outbox);
+    Py_VISIT(self->lock);
+    Py_VISIT(self->flush);
+    Py_VISIT(self->fresh_keys);
+    Py_VISIT(self->compress);
+    return 0;
+}
+
+static int
+express_clear(Express *self)
+{
+    Py_CLEAR(self->outbox);
+    Py_CLEAR(self->lock);
+    Py_CLEAR(self->flush);
+    Py_CLEAR(self->fresh_keys);
+    Py_CLEAR(self->compress);
+    return 0;
+}
+
+static void
+express_dealloc(Express *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    (void)express_clear(self);
+    Py_XDECREF(self->is_owned_name);
+    Py_XDECREF(self->acquire_name);
+    Py_XDECREF(self->release_name);
+    Py_XDECREF(self->express_name);
+    Py_XDECREF(self->keys);
+    Py_XDECREF(self->rest);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(
+    express_doc,
+    "Express(outbox, lock, flush, fresh_keys, compress, descriptor, flags, /)\n--\n\n"
+    "The compiled form of wssync.engine.express.Express and of the way behind it, for a plain socket.");
+
+static PyMethodDef express_methods[] = {
+    {"send_at_once", FASTCALL(express_send_at_once), METH_FASTCALL, send_at_once_doc},
+    {"rest", (PyCFunction)express_rest, METH_NOARGS, rest_doc},
+    {"forget", (PyCFunction)express_forget, METH_NOARGS, forget_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef express_members[] = {
+    {"sent", T_LONGLONG, offsetof(Express, sent), READONLY, NULL},
+    {"wire_sent", T_LONGLONG, offsetof(Express, wire_sent), READONLY, NULL},
+    {"messages_sent", T_LONGLONG, offsetof(Express, messages_sent), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot express_slots[] = {
+    {Py_tp_doc, (void *)express_doc},
+    {Py_tp_init, SLOT(express_init)},
+    {Py_tp_traverse, SLOT(express_traverse)},
+    {Py_tp_clear, SLOT(express_clear)},
+    {Py_tp_dealloc, SLOT(express_dealloc)},
+    {Py_tp_methods, express_methods},
+    {Py_tp_members, express_members},
+    {0, NULL},
+};
+
+static PyType_Spec express_spec = {
+    .name = "wssync._speedups.Express",
+    .basicsize = sizeof(Express),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = express_slots,
+};
 
 /* Wait for bytes; how many came, -1 with an exception. */
 static ssize_t
@@ -721,9 +1067,6 @@ receive_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
 
 /* The module */
 
-/* By way of a plain function pointer type, so that the cast to PyCFunction is one that compilers let pass. */
-#define FASTCALL(function) ((PyCFunction)(void (*)(void))(function))
-
 static PyMethodDef methods[] = {
     {"cut_messages", FASTCALL(cut_messages), METH_FASTCALL, cut_messages_doc},
     {"encode_frame", FASTCALL(encode_frame), METH_FASTCALL, encode_frame_doc},
@@ -731,12 +1074,27 @@ static PyMethodDef methods[] = {
     {"mask_into", FASTCALL(mask_into), METH_FASTCALL, mask_into_doc},
 #ifdef HAVE_SOCKETS
     {"receive_messages", FASTCALL(receive_messages), METH_FASTCALL, receive_messages_doc},
-    {"send_frame", FASTCALL(send_frame), METH_FASTCALL, send_frame_doc},
 #endif
     {NULL, NULL, 0, NULL},
 };
 
+static int
+add_types(PyObject *module)
+{
+#ifdef HAVE_SOCKETS
+    PyObject *express = PyType_FromModuleAndSpec(module, &express_spec, NULL);
+    const int status = express == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)express);
+
+    Py_XDECREF(express);
+    return status;
+#else
+    (void)module;
+    return 0;
+#endif
+}
+
 static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, SLOT(add_types)},
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
@@ -746,7 +1104,7 @@ static PyModuleDef_Slot slots[] = {
     {0, NULL},
 };
 
-PyDoc_STRVAR(module_doc, "The compiled forms of four functions of wssync.protocol.frames, and two for sockets.");
+PyDoc_STRVAR(module_doc, "The compiled forms of four functions of wssync.protocol.frames, and of the short ways to and from sockets.");
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,

@@ -1,4 +1,4 @@
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, Callable, List, Optional, Tuple, Union
 
 _Buffer = Union[bytes, bytearray, memoryview]
 
@@ -9,6 +9,22 @@ def mask_into(target: bytearray, start: int, data: _Buffer, key: bytes, /) -> No
 def receive_messages(
     descriptor: int, most: int, limit: Optional[int], messages: List[Any], rest: List[Any], /
 ) -> Tuple[int, int]: ...
-def send_frame(
-    descriptor: int, flags: int, first: int, payload: _Buffer, key: bytes, rest: List[Tuple[int, bytes]], /
-) -> int: ...
+
+class Express:
+    sent: int
+    wire_sent: int
+    messages_sent: int
+    def __init__(
+        self,
+        outbox: Any,
+        lock: Any,
+        flush: Callable[[], object],
+        fresh_keys: Callable[[], bytes],
+        compress: Optional[Callable[[bytes], Optional[bytes]]],
+        descriptor: int,
+        flags: int,
+        /,
+    ) -> None: ...
+    def send_at_once(self, first: int, payload: bytes, /) -> Any: ...
+    def rest(self) -> Optional[Tuple[int, bytes]]: ...
+    def forget(self) -> None: ...

@@ -128,7 +128,7 @@ class SessionTask:
     @property
     def count_of_bytes_sent(self) -> int:
         """Bytes of messages handed to the operating system, before compression."""
-        return self._connection.outbox.sent
+        return self._connection.outbox.counts.sent
 
     @property
     def count_of_bytes_received(self) -> int:

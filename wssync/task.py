@@ -90,7 +90,8 @@ class WebSocketTask(SessionTask):
             handler = completion_handler
             connection.send(Opcode(first & 0x0F), payload, Handler(lambda completion: handler(completion.error)))
             return
-        sent = connection.send_at_once(first, payload)
+        express = connection.outbox.express
+        sent = express is not None and express.send_at_once(first, payload)
         if sent is not True:
             _refuse_fresh(connection, "send")
             connection.wait_until_sent(sent or connection.send(Opcode(first & 0x0F), payload, Waiter()), timeout)

@@ -5,11 +5,11 @@ have to imitate all that. So the stream here is the real one, on one end of a so
 
 There are three forms of it, and what is promised holds in each:
 
-| form       | how a borrower reads                                      |
-| ---------- | --------------------------------------------------------- |
-| `compiled` | with the accelerator's `receive_messages`                 |
-| `pure`     | with the socket's own `recv`                              |
-| `staged`   | through the stream, as over TLS: nothing stands `direct`  |
+| form       | how a borrower reads, and a sender sends                     |
+| ---------- | ------------------------------------------------------------ |
+| `compiled` | with the accelerator's `receive_messages`, and its `Express` |
+| `pure`     | with the socket's own `recv` and `send`                      |
+| `staged`   | through the stream, as over TLS: nothing stands `direct`     |
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import unittest
 from typing import Any, Callable, List, Optional, Tuple, TypeVar
 from unittest import mock
 
-from wssync.engine.accelerated import receive_messages
+from wssync.engine import express
+from wssync.engine.accelerated import CompiledExpress, receive_messages
 from wssync.engine.completions import Message, Waiter
 from wssync.engine.plan import Opened
 from wssync.engine.reader import Reader
@@ -141,13 +142,14 @@ class SocketRig(Rig):
         self._heard = b""
         case.assertTrue(self.connection.resume())
         opened = Opened(self.stream, Accepted(None, None, ()), _HEAD, b"")
-        if threaded:
-            self.engine._open = lambda: opened  # type: ignore[method-assign]
-            self.engine.start()
-            self.wait(self.connection.opened)
-        else:
-            self.connection.waker = self.engine._waker
-            self.engine._begin_open(opened)
+        with mock.patch.object(express, "CompiledExpress", CompiledExpress if form == "compiled" else None):
+            if threaded:
+                self.engine._open = lambda: opened  # type: ignore[method-assign]
+                self.engine.start()
+                self.wait(self.connection.opened)
+            else:
+                self.connection.waker = self.engine._waker
+                self.engine._begin_open(opened)
         self._hook()
 
     @property

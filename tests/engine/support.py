@@ -358,6 +358,14 @@ class Rig:
             self.case.assertFalse(thread.is_alive(), "the engine thread hangs")
         elif self.connection.phase < Phase.GONE:
             self.engine._finish()
+        readiness = self.connection.inbox.readiness
+        if readiness is not None:  # a task closes it when it goes; here it would stay open until garbage is collected
+            readiness.close()
+
+    def send_at_once(self, first: int, payload: bytes) -> Union[bool, Outgoing]:
+        """What a task's `send` tries first."""
+        express = self.connection.outbox.express
+        return express is not None and express.send_at_once(first, payload)
 
     # -- driving -------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """The two short ways in their compiled form, over sockets; and when there is none.
 
-What `send_frame` sends is held against `encode_frame`, what `receive_messages` gives against `cut_messages`, each in
-Python; those two have tests of their own. Where the extension was not built, most of these are skipped.
+What `receive_messages` gives is held against `cut_messages` in Python; that has tests of its own, as sending has, in
+`test_express_forms`. Where the extension was not built, most of these are skipped.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ import unittest
 from typing import Any, Callable, List, Optional, Tuple, Type
 from unittest import mock
 
-from tests.protocol.soups import noise, soup
-from tests.protocol.wire import BINARY, KEY, PING, TEXT, frame
+from tests.protocol.soups import soup
+from tests.protocol.wire import BINARY, PING, TEXT, frame
 from tests.support import cases, with_cases
 from tests.threads import PATIENCE, Running
 from wssync.engine import accelerated
-from wssync.engine.accelerated import receive_messages, send_frame
+from wssync.engine.accelerated import CompiledExpress, receive_messages
 from wssync.protocol import speed
-from wssync.protocol.frames import cut_messages, encode_frame
+from wssync.protocol.frames import cut_messages
 
-WITHOUT_WAITING = getattr(socket, "MSG_DONTWAIT", 0) | getattr(socket, "MSG_NOSIGNAL", 0)
-
-needs_compiled = unittest.skipIf(send_frame is None, "wssync._speedups was not built, or has no sockets")
+needs_compiled = unittest.skipIf(receive_messages is None, "wssync._speedups was not built, or has no sockets")
 
 
 class ChoiceTests(unittest.TestCase):
@@ -48,24 +46,24 @@ class ChoiceTests(unittest.TestCase):
         return module
 
     def test_with_the_extension(self) -> None:
-        """Both are its functions."""
-        module = self.load(True, "send_frame", "receive_messages")
-        self.assertEqual((module.send_frame, module.receive_messages), ("send_frame", "receive_messages"))
+        """Both are its own."""
+        module = self.load(True, "Express", "receive_messages")
+        self.assertEqual((module.CompiledExpress, module.receive_messages), ("Express", "receive_messages"))
 
     def test_with_one_that_has_no_sockets(self) -> None:
         """On Windows: neither."""
         module = self.load(True)
-        self.assertEqual((module.send_frame, module.receive_messages), (None, None))
+        self.assertEqual((module.CompiledExpress, module.receive_messages), (None, None))
 
     def test_without_it(self) -> None:
         """Neither, also where it is there and not wanted."""
-        module = self.load(False, "send_frame", "receive_messages")
-        self.assertEqual((module.send_frame, module.receive_messages), (None, None))
+        module = self.load(False, "Express", "receive_messages")
+        self.assertEqual((module.CompiledExpress, module.receive_messages), (None, None))
 
     def test_as_it_is_here(self) -> None:
         """Both or neither, as for the protocol's functions."""
         both = speed.ACCELERATED and sys.platform != "win32"
-        self.assertEqual([function is not None for function in (send_frame, receive_messages)], [both, both])
+        self.assertEqual([function is not None for function in (CompiledExpress, receive_messages)], [both, both])
 
 
 class CompiledCase(unittest.TestCase):
@@ -119,147 +117,6 @@ def try_to(call: Callable[..., object], *arguments: object) -> None:
 
 class Alarm(Exception):
     """What a signal handler raises."""
-
-
-Rest = List[Tuple[int, bytes]]
-
-
-@needs_compiled
-@with_cases
-class SendFrameTests(CompiledCase):
-    def send(self, first: Any, payload: Any, key: Any = KEY, flags: int = WITHOUT_WAITING) -> Rest:
-        assert send_frame is not None
-        rest: Rest = []
-        sent = send_frame(self.here.fileno(), flags, first, payload, key, rest)
-        self.assertEqual(sent, 0 if rest else len(encode_frame(first, payload, key)))
-        return rest
-
-    def receive(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size:
-            data += self.there.recv(size - len(data))
-        return data
-
-    def fill(self) -> int:
-        """Let the kernel take nothing more; how many bytes it has taken."""
-        size = 0
-        try:
-            while True:
-                size += self.here.send(bytes(1000), WITHOUT_WAITING)
-        except BlockingIOError:
-            return size
-
-    def test_it_sends_what_encode_frame_makes(self) -> None:
-        """Rules 111 and 112: every form of the length, on the stack and beside it, whatever key and first byte."""
-        draw = random.Random(112)
-        for size in (*range(140), 4081, 4082, 4083, 4096, 65_535, 65_536, 65_537, 100_000):
-            first, payload, key = draw.randrange(256), noise(draw, size), noise(draw, 4)
-            self.assertEqual(self.send(first, payload, key), [])
-            expected = encode_frame(first, payload, key)
-            self.assertTrue(self.receive(len(expected)) == expected, size)
-        self.there.setblocking(False)
-        with self.assertRaises(BlockingIOError):
-            self.there.recv(1)
-
-    @cases(bytes=bytes, bytearray=bytearray, memoryview=memoryview)
-    def test_any_buffer(self, kind: Callable[[bytes], Any]) -> None:
-        """What a payload is made of makes no difference, and it is let go afterwards."""
-        for size in (5, 5000):
-            payload = kind(b"x" * size)
-            expected = encode_frame(0x82, b"x" * size, KEY)
-            self.assertEqual(self.send(0x82, payload), [])
-            self.assertEqual(self.receive(len(expected)), expected)
-            if isinstance(payload, bytearray):
-                payload.append(1)
-
-    def test_a_full_kernel(self) -> None:
-        """It does not wait, and is no error: all of the frame is left."""
-        filled = self.fill()
-        for size in (5, 5000):
-            self.assertEqual(self.send(0x82, b"x" * size), [(0, encode_frame(0x82, b"x" * size, KEY))])
-        self.assertEqual(self.receive(filled), bytes(filled))
-
-    def test_a_kernel_that_takes_a_part(self) -> None:
-        """How much that was, and the frame, are behind what was in the list."""
-        assert send_frame is not None
-        self.here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-        payload = noise(random.Random(1), 100_000)
-        rest: Rest = [(7, b"there already")]
-        self.assertEqual(send_frame(self.here.fileno(), WITHOUT_WAITING, 0x82, payload, KEY, rest), 0)
-        (first, (accepted, sent)) = rest
-        self.assertEqual(first, (7, b"there already"))
-        self.assertTrue(sent == encode_frame(0x82, payload, KEY))
-        self.assertTrue(0 < accepted < len(sent), accepted)
-        self.assertTrue(self.receive(accepted) == sent[:accepted])
-        self.there.setblocking(False)
-        with self.assertRaises(BlockingIOError):
-            self.there.recv(1)
-
-    def test_errors_of_the_system(self) -> None:
-        """They come as OSError with their number and of their kind, and nothing is left."""
-        assert send_frame is not None
-        self.there.close()
-        rest: Rest = []
-        with self.assertRaises(BrokenPipeError) as caught:
-            send_frame(self.here.fileno(), WITHOUT_WAITING, 0x82, b"x", KEY, rest)
-        self.assertEqual(caught.exception.errno, errno.EPIPE)
-        with self.assertRaises(OSError) as closed:
-            send_frame(-1, WITHOUT_WAITING, 0x82, b"x" * 5000, KEY, rest)
-        self.assertEqual(closed.exception.errno, errno.EBADF)
-        self.assertEqual(rest, [])
-
-    def test_others_run_meanwhile(self) -> None:
-        """Without the flag it would wait; another thread then reads, which takes the interpreter."""
-        self.here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(PATIENCE), 0))
-        payload = bytes(4 << 20)
-        sending = Running(lambda: self.send(0x82, payload, flags=0))
-        expected = encode_frame(0x82, payload, KEY)
-        self.assertTrue(self.receive(len(expected)) == expected)
-        self.assertEqual(sending.result(), [])
-
-    @cases(
-        {
-            "no key": (0x82, b"", None, TypeError),
-            "key of text": (0x82, b"", "abcd", TypeError),
-            "key that may change": (0x82, b"", bytearray(KEY), TypeError),
-            "short key": (0x82, b"", b"abc", ValueError),
-            "text": (0x82, "text", KEY, TypeError),
-            "a list": (0x82, [1], KEY, TypeError),
-            "memory with gaps": (0x82, memoryview(b"Hello")[::2], KEY, BufferError),
-            "no first byte": (None, b"", KEY, TypeError),
-        }
-    )
-    def test_refusals(self, first: Any, payload: Any, key: Any, kind: Type[Exception]) -> None:
-        """What is no first byte, no payload, no key: nothing is sent."""
-        self.assertRaisesLike(kind, self.send, first, payload, key)
-        self.there.setblocking(False)
-        with self.assertRaises(BlockingIOError):
-            self.there.recv(1)
-
-    def test_other_refusals(self) -> None:
-        """No descriptor, no flags, no list, and another number of arguments."""
-        assert send_frame is not None
-        good: Tuple[Any, ...] = (self.here.fileno(), WITHOUT_WAITING, 0x82, b"", KEY, [])
-        for at, wrong in ((0, None), (0, self.here), (0, 1 << 70), (1, "x"), (5, ()), (5, None)):
-            arguments: List[Any] = [*good[:at], wrong, *good[at + 1 :]]
-            with self.assertRaises((TypeError, OverflowError)):
-                send_frame(*arguments)
-        for arguments in ([*good, 1], [*good[:5]], []):
-            self.assertRaisesLike(TypeError, send_frame, *arguments)
-
-    def test_it_keeps_nothing(self) -> None:
-        """Neither where all goes well nor where nothing does."""
-        assert send_frame is not None
-        self.fill()
-        number = self.here.fileno()
-        payload, key, rest = bytearray(5000), bytes(bytearray(KEY)), ["old"]
-        self.assertKeepsNone(send_frame, -1, WITHOUT_WAITING, 0x82, payload, key, rest)
-        self.assertKeepsNone(send_frame, number, WITHOUT_WAITING, 0x82, payload, key, rest)
-        self.assertKeepsNone(send_frame, number, WITHOUT_WAITING, 0x82, payload, bytes(bytearray(b"abc")), rest)
-        self.assertKeepsNone(send_frame, number, WITHOUT_WAITING, 0x82, object(), key, rest)
-        entry: Any = rest[-1]
-        self.assertEqual(sys.getrefcount(entry), 3, "the list, the name and the call")
-        payload.append(1)
 
 
 @needs_compiled

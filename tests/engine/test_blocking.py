@@ -145,7 +145,7 @@ class SendingTests(BlockingCase):
     def test_a_timeout_once_it_has_begun(self) -> None:
         """It cannot be taken back: it goes out whole, and the error says so."""
         self.rig.stream.takes = self.rig.stream.room = 3
-        message = self.connection.send_at_once(0x80 | Opcode.BINARY, b"begun")
+        message = self.rig.send_at_once(0x80 | Opcode.BINARY, b"begun")
         assert not isinstance(message, bool)
         with self.assertRaisesRegex(TimeoutError, "has begun and still goes out"):
             self.connection.wait_until_sent(message, 5)

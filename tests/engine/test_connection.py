@@ -43,7 +43,7 @@ class SendTests(unittest.TestCase):
         self.assertTrue(send.completion.done)
         self.assertEqual(rig.texts(), ["hello"])
         rig.stream.idle = lambda timeout: None
-        self.assertEqual(rig.connection.outbox.sent, 5)
+        self.assertEqual(rig.connection.outbox.counts.sent, 5)
 
     def test_what_is_left_over_wakes_the_engine(self) -> None:
         """A full kernel: the engine thread waits for it in the caller's place."""

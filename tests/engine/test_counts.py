@@ -72,7 +72,12 @@ def received(rig: Rig) -> Tuple[int, int, int, int]:
 
 def sent(rig: Rig) -> Tuple[int, int, int, int]:
     outbox = rig.connection.outbox
-    return outbox.messages_sent, outbox.sent, outbox.messages_sent + outbox.others_sent, outbox.wire_sent
+    return (
+        outbox.counts.messages_sent,
+        outbox.counts.sent,
+        outbox.counts.messages_sent + outbox.others_sent,
+        outbox.counts.wire_sent,
+    )
 
 
 def unlimited(case: unittest.TestCase, deflate: bool, hook: Optional[Callable[..., object]] = None) -> Rig:
@@ -120,7 +125,7 @@ class PropertyTests(unittest.TestCase):
             for payload in payloads:
                 rig.stream.take(draw.choice((None, 5000, 60_000)))
                 rig.settle()
-                if draw.random() < 0.7 and rig.connection.send_at_once(0x82, payload):
+                if draw.random() < 0.7 and rig.send_at_once(0x82, payload):
                     continue
                 rig.connection.send(Opcode.BINARY, payload, Waiter())
                 if draw.random() < 0.3:
@@ -159,7 +164,7 @@ class PropertyTests(unittest.TestCase):
         rig = SocketRig(self, form)
         for size in (0, 125, 126, 60_000, 65_535, 65_536):
             before = sent(rig)
-            self.assertTrue(rig.connection.send_at_once(0x82, bytes(size)))
+            self.assertTrue(rig.send_at_once(0x82, bytes(size)))
             length = header(BINARY, size, masked=True)
             rig.hear()
             self.assertEqual(sent(rig)[3] - before[3], len(length) + 4 + size)
@@ -169,7 +174,7 @@ class PropertyTests(unittest.TestCase):
         """What the kernel took of a frame, and what it takes later, is the frame."""
         rig = Rig(self)
         rig.stream.room = 10
-        message = rig.connection.send_at_once(0x82, b"x" * 100)
+        message = rig.send_at_once(0x82, b"x" * 100)
         self.assertEqual(sent(rig), (0, 0, 0, 10))
         rig.stream.take()
         rig.settle()
@@ -184,11 +189,11 @@ class PropertyTests(unittest.TestCase):
         while hit and number < 500:
             rig = Rig(self)
             rig.stream.room = 10
-            hit = interrupted_at(number, lambda rig=rig: rig.connection.send_at_once(0x82, b"x" * 100))  # type: ignore[misc]
+            hit = interrupted_at(number, lambda rig=rig: rig.send_at_once(0x82, b"x" * 100))  # type: ignore[misc]
             rig.stream.take()
             if rig.connection.outbox.broken is None:
                 rig.settle()
-            self.assertLessEqual(rig.connection.outbox.wire_sent, len(rig.stream.outgoing))
+            self.assertLessEqual(rig.connection.outbox.counts.wire_sent, len(rig.stream.outgoing))
             number += 1
         self.assertGreater(number, 5)
 
@@ -260,7 +265,7 @@ class ProgressTests(unittest.TestCase):
             rig.send(b"x" * 100)
         rig.stream.room = 106 + 56
         rig.settle()
-        self.assertEqual(rig.connection.outbox.sent, 100)
+        self.assertEqual(rig.connection.outbox.counts.sent, 100)
         self.assertEqual(rig.connection.count_progress(), 150)
 
     def test_while_tls_holds_the_last_piece(self) -> None:
@@ -272,7 +277,7 @@ class ProgressTests(unittest.TestCase):
             rig.connection.outbox.stalled = False
             rig.connection.outbox.pump(1_000_000)
             self.assertLessEqual(rig.connection.count_progress(), 300_000)
-        self.assertEqual(rig.connection.outbox.sent, 0)
+        self.assertEqual(rig.connection.outbox.counts.sent, 0)
         rig.stream.holds = False
         rig.stream.take()
         rig.settle()

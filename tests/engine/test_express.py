@@ -13,13 +13,12 @@ from unittest import mock
 from tests.interrupts import Interrupt, interrupted_at
 from tests.protocol.wire import TEXT, frame, header
 from tests.support import cases, with_cases
-from wssync.engine import outbox, reader
-from wssync.engine.accelerated import receive_messages, send_frame
+from wssync.engine import express, reader
+from wssync.engine.accelerated import CompiledExpress, receive_messages
 from wssync.engine.completions import Waiter
 from wssync.engine.express import SHORT
 from wssync.engine.outbox import Message
 from wssync.engine.reader import Reader
-from wssync.engine.ways import choose
 from wssync.errors import Cancelled, ConnectionClosed
 from wssync.protocol.encoder import Encoder
 from wssync.protocol.frames import Opcode, Role
@@ -51,9 +50,8 @@ class SocketRig(Rig):
         self.raw = b""
         connection = self.connection
         connection.stream = self.socket
-        send = send_frame if compiled else None
-        with mock.patch.object(outbox, "choose", lambda encoder, stream: choose(encoder, stream, send)):
-            connection.outbox.attach(self.socket, Encoder(Role.CLIENT))
+        with mock.patch.object(express, "CompiledExpress", CompiledExpress if compiled else None):
+            connection.outbox.attach(self.socket, Encoder(Role.CLIENT), connection.flush)
         with mock.patch.object(reader, "receive_messages", receive_messages if compiled else None):
             self.engine._reader = Reader(connection, self.socket, Decoder(Role.CLIENT, maximum_message_size=None))
         connection.reader = self.engine.reader
@@ -96,7 +94,7 @@ class SendTests(RoleCase):
         self.outbox = self.connection.outbox
 
     def send(self, payload: bytes = b"now") -> Union[bool, Message]:
-        return self.connection.send_at_once(BINARY, payload)
+        return self.rig.send_at_once(BINARY, payload)
 
     def refused(self) -> None:
         """It says that nothing has happened, and that is so."""
@@ -110,7 +108,7 @@ class SendTests(RoleCase):
         for payload in (b"a", b"", b"c" * SHORT):
             self.assertIs(self.send(payload), True)
             self.assertEqual(self.rig.sent(), binary(payload))
-        self.assertEqual((self.outbox.sent, self.outbox.buffered_amount), (SHORT + 1, 0))
+        self.assertEqual((self.outbox.counts.sent, self.outbox.buffered_amount), (SHORT + 1, 0))
         self.assertFalse(self.rig.woken())
         self.assertFree(self.rig)
 
@@ -122,7 +120,7 @@ class SendTests(RoleCase):
     def test_not_before_the_connection_is_open(self) -> None:
         """Rule 47: what is sent early waits."""
         rig = Rig(self, opened=False)
-        self.assertIs(rig.connection.send_at_once(BINARY, b"early"), False)
+        self.assertIs(rig.send_at_once(BINARY, b"early"), False)
 
     def test_what_is_queued_comes_first(self) -> None:
         """Rules 108, 119 and 147: behind a message, a ping, a pong or a Close it does not pass, and does after them."""
@@ -200,7 +198,7 @@ class SendTests(RoleCase):
 
         rig = self.rig
         closing = Closing(self.outbox.role.lock)
-        with mock.patch.object(self.outbox.role, "lock", closing), mock.patch.object(type(self.outbox), "pump"):
+        with mock.patch.object(way, "_lock", closing), mock.patch.object(type(self.outbox), "pump"):
             self.assertIs(self.send(), False)
         self.rig.settle()
         self.assertEqual(self.rig.sent(), binary(b"queued"))
@@ -228,7 +226,7 @@ class SendTests(RoleCase):
         later = self.rig.send(b"later")
         self.refused()
         self.assertEqual((message.begun, message.completion.done), (True, False))
-        self.assertEqual((self.outbox.buffered_amount, self.outbox.sent), (10, 0))
+        self.assertEqual((self.outbox.buffered_amount, self.outbox.counts.sent), (10, 0))
         self.assertFalse(self.connection.withdraw_send(message))
         self.assertTrue(self.rig.woken())
         self.stream.room = 5
@@ -238,7 +236,7 @@ class SendTests(RoleCase):
         self.rig.settle()
         self.assertEqual(self.rig.sent(), binary(b"hello", b"later"))
         self.assertTrue(message.completion.done and later.completion.done)
-        self.assertEqual((self.outbox.buffered_amount, self.outbox.sent), (0, 10))
+        self.assertEqual((self.outbox.buffered_amount, self.outbox.counts.sent), (0, 10))
         self.assertIs(self.send(), True)
 
     def test_a_kernel_that_takes_nothing(self) -> None:
@@ -294,7 +292,7 @@ class SendTests(RoleCase):
         lock._is_owned.return_value = False
         lock.acquire.side_effect = Interrupt
         lock.release.side_effect = RuntimeError
-        with mock.patch.object(self.outbox.role, "lock", lock), self.assertRaises(Interrupt):
+        with mock.patch.object(self.outbox.express, "_lock", lock), self.assertRaises(Interrupt):
             self.send()
         self.assertIsNone(self.outbox.broken)
         self.assertIs(self.send(), True)
@@ -306,7 +304,7 @@ WAYS = {"in Python": False, "compiled": True}
 @with_cases
 class SocketTests(RoleCase):
     def rig(self, compiled: bool, **settings: Any) -> SocketRig:
-        if compiled and send_frame is None:
+        if compiled and CompiledExpress is None:
             self.skipTest("wssync._speedups was not built, or has no sockets")
         return SocketRig(self, compiled=compiled, **settings)
 
@@ -314,8 +312,8 @@ class SocketTests(RoleCase):
     def test_a_message_over_a_socket(self, compiled: bool) -> None:
         """Rule 108: there at once, as it is."""
         rig = self.rig(compiled)
-        self.assertIs(rig.connection.send_at_once(BINARY, b"hello"), True)
-        self.assertIs(rig.connection.send_at_once(0x81, b"text"), True)
+        self.assertIs(rig.send_at_once(BINARY, b"hello"), True)
+        self.assertIs(rig.send_at_once(0x81, b"text"), True)
         self.assertEqual(rig.fetch(), [*binary(b"hello"), (Opcode.TEXT, b"text")])
 
     @cases(WAYS)
@@ -326,23 +324,23 @@ class SocketTests(RoleCase):
         message: Union[bool, Message] = True
         while message is True:
             payloads.append(bytes([len(payloads)]) * 20_000)
-            message = rig.connection.send_at_once(BINARY, payloads[-1])
+            message = rig.send_at_once(BINARY, payloads[-1])
         assert isinstance(message, Message)
         self.assertEqual(rig.connection.outbox.buffered_amount, 20_000)
-        self.assertIs(rig.connection.send_at_once(BINARY, b"refused"), False)
+        self.assertIs(rig.send_at_once(BINARY, b"refused"), False)
         later = rig.send(b"later")
         self.assertEqual(rig.write_out(), binary(*payloads, b"later"))
         self.assertTrue(message.completion.done and later.completion.done)
         self.assertEqual(rig.connection.outbox.buffered_amount, 0)
-        self.assertEqual(rig.connection.outbox.sent, 20_000 * len(payloads) + 5)
-        self.assertIs(rig.connection.send_at_once(BINARY, b"again"), True)
+        self.assertEqual(rig.connection.outbox.counts.sent, 20_000 * len(payloads) + 5)
+        self.assertIs(rig.send_at_once(BINARY, b"again"), True)
 
     @cases(WAYS)
     def test_a_peer_that_is_gone(self, compiled: bool) -> None:
         """Rule 117: the connection is broken by what the system said; the message fails with it."""
         rig = self.rig(compiled)
         rig.peer.close()
-        self.assertIs(rig.connection.send_at_once(BINARY, b"hello"), False)
+        self.assertIs(rig.send_at_once(BINARY, b"hello"), False)
         broken = rig.connection.outbox.broken
         assert broken is not None
         self.assertEqual((broken.code, broken.url_error_code), (1006, -1005))
@@ -357,10 +355,10 @@ class SocketTests(RoleCase):
     def test_what_a_signal_handler_raises_is_no_lost_connection(self) -> None:
         """An alarm's TimeoutError is an OSError too: it is for the caller, and the connection goes on."""
         rig = self.rig(False)
-        way: Any = rig.connection.outbox.express
-        way._send = mock.Mock(side_effect=TimeoutError("alarm"))
+        short: Any = rig.connection.outbox.express
+        short._way._send = mock.Mock(side_effect=TimeoutError("alarm"))
         with self.assertRaisesRegex(TimeoutError, "alarm"):
-            rig.connection.send_at_once(BINARY, b"hello")
+            rig.send_at_once(BINARY, b"hello")
         self.assertIsNone(rig.connection.outbox.broken)
 
     @cases(WAYS)
@@ -379,8 +377,8 @@ class SocketTests(RoleCase):
             rig = self.rig(compiled)
             connection = rig.connection
 
-            def send(connection: Any = connection) -> None:
-                connection.send_at_once(BINARY, payload)
+            def send(rig: SocketRig = rig) -> None:
+                rig.send_at_once(BINARY, payload)
 
             rig.engine._waker.clear()
             hit = interrupted_at(number, send)
@@ -393,31 +391,30 @@ class SocketTests(RoleCase):
                 self.assertEqual(rig.write_out(), binary(b"later"))
                 self.assertTrue(later.completion.done)
                 for _ in range(2):
-                    self.assertIs(connection.send_at_once(BINARY, b"again"), True)
+                    self.assertIs(rig.send_at_once(BINARY, b"again"), True)
                 self.assertEqual(rig.write_out(), binary(b"again", b"again"))
                 self.assertEqual((connection.outbox.buffered_amount, connection.outbox.broken), (0, None))
                 self.assertIsNone(connection.cause)
             number += 1
             self.doCleanups()
-        self.assertGreater(number, 3)
+        self.assertGreater(number, 2 if compiled else 3)
 
-    @cases(WAYS)
-    def test_an_interrupt_leaves_nothing_of_others_behind(self, compiled: bool) -> None:
+    def test_an_interrupt_leaves_nothing_of_others_behind(self) -> None:
         """What another thread queued while the role was held is written, or the engine thread knows of it."""
         number, hit = 0, True
         while hit:
-            rig = self.rig(compiled)
+            rig = self.rig(False)
             connection = rig.connection
-            way: Any = connection.outbox.express
-            send = type(way).send
+            short: Any = connection.outbox.express
+            send = short._way.send
 
-            def queue_meanwhile(first: int, payload: bytes, rig: Any = rig, way: Any = way, send: Any = send) -> bool:
+            def queue_meanwhile(first: int, payload: bytes, rig: Any = rig, send: Any = send) -> bool:
                 Running(lambda: rig.send(b"other")).result()
-                return bool(send(way, first, payload))
+                return bool(send(first, payload))
 
-            way.send = queue_meanwhile
+            short._way.send = queue_meanwhile
             rig.engine._waker.clear()
-            hit = interrupted_at(number, lambda c=connection: c.send_at_once(BINARY, b"mine"))  # type: ignore[misc]
+            hit = interrupted_at(number, lambda rig=rig: rig.send_at_once(BINARY, b"mine"))  # type: ignore[misc]
             with self.subTest(moment=number):
                 self.assertTrue(rig.woken() or not connection.outbox.has_rest, "work that nobody knows of")
             number += 1
@@ -531,7 +528,7 @@ class TurnsTests(RoleCase):
         def send(name: int) -> None:
             for number in range(200):
                 payload = bytes((name, number)) * 50
-                sent = rig.connection.send_at_once(BINARY, payload)
+                sent = rig.send_at_once(BINARY, payload)
                 if sent is not True:
                     message = sent or rig.connection.send(Opcode.BINARY, payload, Waiter())
                     rig.connection.wait_until_sent(message, PATIENCE)

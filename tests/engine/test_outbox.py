@@ -37,7 +37,7 @@ class OutboxTestCase(unittest.TestCase):
         self.stream = MemoryStream(self.clock)
         self.stream.waker = Waker()
         self.addCleanup(self.stream.waker.close)
-        self.outbox.attach(self.stream, Encoder(Role.CLIENT))
+        self.outbox.attach(self.stream, Encoder(Role.CLIENT), self.fail)
 
     def append(self, payload: bytes, opcode: Opcode = Opcode.BINARY) -> Message:
         message = Message(opcode, payload, Waiter())
@@ -75,7 +75,7 @@ class OrderTests(OutboxTestCase):
         messages = [self.append(b"one", Opcode.TEXT), self.append(b""), self.append(b"three")]
         self.assertEqual(self.pump(), [(Opcode.TEXT, b"one"), (Opcode.BINARY, b""), (Opcode.BINARY, b"three")])
         self.assertTrue(all(message.completion.done and not message.completion.error for message in messages))
-        self.assertEqual(self.outbox.sent, 8)
+        self.assertEqual(self.outbox.counts.sent, 8)
 
     def test_small_frames_are_joined(self) -> None:
         """One system call for many; no more than about 64 KiB in one."""
@@ -198,7 +198,7 @@ class OrderTests(OutboxTestCase):
         early.append(Message(Opcode.TEXT, b"early", Waiter()))
         early.pump(PLENTY)
         self.assertFalse(early.has_rest)
-        early.attach(self.stream, Encoder(Role.CLIENT))
+        early.attach(self.stream, Encoder(Role.CLIENT), self.fail)
         early.pump(PLENTY)
         self.assertEqual(self.sent(), [(Opcode.TEXT, b"early")])
 
@@ -230,13 +230,13 @@ class PartialTests(OutboxTestCase):
         self.append(b"a")
         self.stream.takes = 0
         self.assertEqual(self.pump(), [])
-        self.assertEqual((self.outbox.stalled, self.outbox.has_work, self.outbox.wants_writable), (True, False, True))
+        self.assertEqual((self.outbox.stalled, self.outbox.has_work, self.outbox.has_rest), (True, False, True))
         self.stream.take()
         self.assertEqual(self.pump(), [])
         self.assertEqual(self.sends(), 1)
         self.outbox.stalled = False
         self.assertEqual(len(self.pump()), 1)
-        self.assertFalse(self.outbox.wants_writable)
+        self.assertFalse(self.outbox.has_rest)
 
     def test_a_partial_write_goes_on_at_once(self) -> None:
         """The kernel took some: it may take more, and says itself when it is full."""
@@ -292,7 +292,7 @@ class PartialTests(OutboxTestCase):
         parameters = DeflateParameters(False, False, 15, 15)
         compressor = Compressor(parameters, Role.CLIENT, DeflateOptions())
         inflater = Inflater(parameters, Role.SERVER)
-        self.outbox.attach(self.stream, Encoder(Role.CLIENT, compressor))
+        self.outbox.attach(self.stream, Encoder(Role.CLIENT, compressor), self.fail)
         noise = b"".join(number.to_bytes(4, "big") for number in range(0, 1 << 32, 65521 * 2))[:200_000]
         for payload in (b"x" * 300_000, noise):
             message = self.append(payload)
@@ -305,7 +305,7 @@ class PartialTests(OutboxTestCase):
             body = mask(data[header.end :], header.key)
             self.assertTrue(inflater.inflate(body, None) + inflater.finish(None) == payload)
             self.assertTrue(message.completion.done)
-        self.assertEqual(self.outbox.sent, 300_000 + len(noise))
+        self.assertEqual(self.outbox.counts.sent, 300_000 + len(noise))
         self.assertEqual(self.outbox.queued, 0)
 
     def test_what_tls_holds_is_not_sent_yet(self) -> None:
@@ -328,7 +328,7 @@ class PartialTests(OutboxTestCase):
         self.assertTrue(self.outbox.has_work)
         self.outbox.pump(PLENTY)
         self.assertEqual(self.stream.calls, ["flush"])
-        self.assertTrue(self.outbox.wants_writable)
+        self.assertTrue(self.outbox.stalled and self.outbox.has_rest)
 
     def test_a_pump_has_a_budget(self) -> None:
         """A caller stops after about so many bytes and leaves work behind."""
@@ -372,7 +372,7 @@ class AmountTests(OutboxTestCase):
         self.assertEqual(self.outbox.buffered_amount, 0)
         self.unstall()
         self.outbox.pump(PLENTY)
-        self.assertEqual((self.outbox.buffered_amount, self.outbox.sent), (0, 0))
+        self.assertEqual((self.outbox.buffered_amount, self.outbox.counts.sent), (0, 0))
 
     def end(self) -> List[Completion[None]]:
         completions = self.outbox.fail()
@@ -464,7 +464,7 @@ class FailureTests(OutboxTestCase):
         self.assertEqual(len(self.pump()), 1)
         self.assertEqual((first.completion.done, second.completion.done), (True, False))
         self.assertIsInstance(self.outbox.broken, ConnectionClosed)
-        self.assertEqual((self.outbox.has_rest, self.outbox.has_work, self.outbox.wants_writable), (False,) * 3)
+        self.assertEqual((self.outbox.has_rest, self.outbox.has_work), (False, False))
         self.stream.fails_at = None
         self.assertEqual(self.pump(), [])
         self.assertEqual(self.outbox.fail(), [second.completion])

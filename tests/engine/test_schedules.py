@@ -667,7 +667,7 @@ class ShortWayTests(ScheduleTestCase):
 
     def sent_at_once(self, rig: Rig, point: Point) -> Running[Any]:
         rig.stream.before_send = point
-        running = Running(lambda: rig.connection.send_at_once(0x81, b"a"))
+        running = Running(lambda: rig.send_at_once(0x81, b"a"))
         point.wait()
         return running
 
@@ -688,7 +688,7 @@ class ShortWayTests(ScheduleTestCase):
         rig.connection.resume()
         rig.stream.takes = 0
         rig.connection.pong(b"p")
-        self.assertIs(rig.connection.send_at_once(0x81, b"a"), False)
+        self.assertIs(rig.send_at_once(0x81, b"a"), False)
 
     def test_a_message_while_a_send_is_under_way(self) -> None:
         """Another thread appends and finds the role taken: the sender takes it along when it looks again."""
@@ -704,9 +704,9 @@ class ShortWayTests(ScheduleTestCase):
     def test_a_message_after_a_send_was_let_go(self) -> None:
         """The other order: appended between the release and the second look, by one who then writes itself."""
         rig, point = Rig(self), Point()
-        before(rig.connection, "flush", point)
+        before(rig.connection.outbox.express, "_flush", point)
         rig.stream.after_send = lambda: setattr(rig.connection.outbox, "express", None)
-        sending = Running(lambda: rig.connection.send_at_once(0x81, b"a"))
+        sending = Running(lambda: rig.send_at_once(0x81, b"a"))
         point.wait()
         rig.stream.after_send = lambda: None
         other = Running(lambda: rig.send("b")).result()
@@ -719,15 +719,15 @@ class ShortWayTests(ScheduleTestCase):
         """It has a cause, and its end is near: the message is not written, so that it fails with all others."""
         rig = Rig(self)
         rig.connection.end(Cancelled("x"))
-        self.assertIs(rig.connection.send_at_once(0x81, b"a"), False)
+        self.assertIs(rig.send_at_once(0x81, b"a"), False)
         self.assertEqual(rig.sent(), [])
 
     def test_the_way_closes_before_the_role_is_had(self) -> None:
         """It was open at the first look; at the second, with the role, a message is before this one."""
         rig, point = Rig(self), Point()
-        role = rig.connection.outbox.role
-        role.lock = _Parking(role.lock, point)  # type: ignore[assignment]
-        sending = Running(lambda: rig.connection.send_at_once(0x81, b"a"))
+        short: Any = rig.connection.outbox.express
+        short._lock = _Parking(short._lock, point)
+        sending = Running(lambda: rig.send_at_once(0x81, b"a"))
         point.wait()
         rig.stream.takes = 0
         rig.send("b")

@@ -269,7 +269,7 @@ class ConnectionTests(unittest.TestCase):
         hook = Hook()
         rig = self.rig(hook)
         hook.then = lambda event: self.assertFalse(rig.connection.mutex.locked(), event)
-        self.assertFalse(rig.connection.send_at_once(0x81, b"no short way"))
+        self.assertFalse(rig.send_at_once(0x81, b"no short way"))
         rig.send("one")
         rig.connection.flush()
         rig.give(frame(TEXT, b"Hel", fin=False) + frame(PING, b"?") + frame(CONTINUATION, b"lo"))
@@ -321,7 +321,7 @@ class ConnectionTests(unittest.TestCase):
         """Then the short ways are open, and no frame is looked for."""
         with level(logging.INFO):
             rig = self.rig(None)
-        self.assertTrue(rig.connection.send_at_once(0x81, b"short"))
+        self.assertTrue(rig.send_at_once(0x81, b"short"))
         self.assertIsNone(rig.engine.reader._watch)
 
     def test_the_log_listens(self) -> None:

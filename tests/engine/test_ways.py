@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import unittest
 import zlib
@@ -12,12 +11,11 @@ from unittest import mock
 from tests.clock import StillClock
 from tests.interrupts import Interrupt, interrupted_at
 from tests.support import cases, with_cases
-from wssync.engine.accelerated import send_frame
-from wssync.engine.ways import Compiled, CompiledOnRecord, Compressing, Direct, Rest, Sealed, Staged, Way, choose
+from wssync.engine.ways import Compressing, Direct, Rest, Sealed, Staged, Way, choose
 from wssync.errors import ConnectionClosed
 from wssync.protocol.deflate import Compressor, DeflateOptions, DeflateParameters
 from wssync.protocol.encoder import Encoder
-from wssync.protocol.frames import Opcode, Role, encode_frame
+from wssync.protocol.frames import Opcode, Role
 from wssync.transport.stream import Sealing, TCPStream
 from wssync.transport.waiting import Waker
 
@@ -27,8 +25,6 @@ KINDS: Dict[str, Type[Any]] = {
     "staged": Staged,
     "sealed": Sealed,
     "direct": Direct,
-    "compiled": Compiled,
-    "compiled on record": CompiledOnRecord,
 }
 BINARY = 0x82
 BIG = bytes(range(256)) * 240
@@ -51,24 +47,6 @@ class SealingStream(TCPStream):
 
     def _keep(self, rest: bytes) -> None:
         self.kept = rest
-
-
-def send_frame_in_python(
-    descriptor: int, flags: int, first: int, payload: bytes, key: bytes, rest: List[Tuple[int, bytes]]
-) -> int:
-    """What the accelerator's function does, where it was not built."""
-    made = encode_frame(first, payload, key)
-    sock = socket.socket(fileno=descriptor)
-    accepted = 0
-    try:
-        with contextlib.suppress(BlockingIOError):
-            accepted = sock.send(made, flags)
-    finally:
-        sock.detach()
-    if accepted == len(made):
-        return accepted
-    rest.append((accepted, made))
-    return 0
 
 
 class WayTestCase(unittest.TestCase):
@@ -95,10 +73,7 @@ class WayTestCase(unittest.TestCase):
         if kind == "sealed":
             return Sealed(self.encoder, self.stream, self.stream.sealing)
         assert self.stream.direct is not None
-        if kind == "direct":
-            return Direct(self.encoder, self.stream.direct)
-        compiled = CompiledOnRecord if kind == "compiledonrecord" else Compiled
-        return compiled(self.encoder, self.stream.direct, send_frame or send_frame_in_python)
+        return Direct(self.encoder, self.stream.direct)
 
     def shrink(self) -> None:
         """Let the kernel take little at once."""
@@ -248,7 +223,7 @@ class InterruptTests(WayTestCase):
             self.assertEqual(self.frames(), [(Opcode.BINARY, b"next")], f"after call {number}")
             if not hit:
                 break
-        self.assertGreater(number, 0 if kind.startswith("compiled") else 2)
+        self.assertGreater(number, 2)
 
     @cases(KINDS)
     def test_while_the_kernel_takes_all(self, kind: Type[Any]) -> None:
@@ -344,19 +319,6 @@ class SealedTests(WayTestCase):
             rest = way.rest()
             assert rest is not None
             self.assertEqual((rest[0], self.stream.kept), (len(rest[1]), rest[1]))
-
-
-class CompiledTests(WayTestCase):
-    def test_out_of_memory(self) -> None:
-        """It may have come behind the system call, so the peer could make no sense of what follows."""
-        self.open("staged")
-        assert self.stream.direct is not None
-        error = MemoryError()
-        for kind in (Compiled, CompiledOnRecord):
-            way = kind(self.encoder, self.stream.direct, mock.Mock(side_effect=error))
-            with self.assertRaisesRegex(ConnectionClosed, "memory") as caught:
-                way.send(BINARY, b"message")
-            self.assertIs(caught.exception.__cause__, error)
 
 
 def make_compressor() -> Compressor:
@@ -455,19 +417,16 @@ class CompressingTests(WayTestCase):
 
 class ChoiceTests(WayTestCase):
     def test_the_quickest_that_there_is(self) -> None:
-        """The socket itself where nothing stands before it, in one call where there is an accelerator."""
+        """The socket itself where nothing stands before it."""
         self.open("staged")
-        plain, send = Encoder(Role.CLIENT), mock.Mock()
-        compressing = Encoder(Role.CLIENT, make_compressor())
-        self.assertIs(type(choose(plain, self.stream, send)), Compiled)
-        self.assertIsInstance(choose(plain, self.stream, None), Direct)
-        way = choose(compressing, self.stream, send)
+        plain, compressing = Encoder(Role.CLIENT), Encoder(Role.CLIENT, make_compressor())
+        self.assertIs(type(choose(plain, self.stream)), Direct)
+        way = choose(compressing, self.stream)
         assert isinstance(way, Compressing)
-        self.assertIs(type(way._way), CompiledOnRecord)
-        self.assertIs(type(choose(plain, MemoryStream(StillClock()), send)), Staged)
+        self.assertIs(type(way._way), Direct)
+        self.assertIs(type(choose(plain, MemoryStream(StillClock()))), Staged)
         with mock.patch.object(SealingStream, "direct", None):
-            self.assertIsInstance(choose(plain, self.stream, send), Sealed)
-        self.assertIs(type(choose(plain, self.stream)), Direct if send_frame is None else Compiled)
+            self.assertIsInstance(choose(plain, self.stream), Sealed)
 
 
 if __name__ == "__main__":

@@ -28,12 +28,16 @@ PLANTED = {
     ),
     "a message that is let go twice": ("Py_DECREF(message);\n", "Py_DECREF(message); Py_DECREF(message);\n"),
     "a frame that is too long for the stack": (
-        "if (payload.size > SHORT_FRAME - LONGEST_HEADER) {",
-        "if (payload.size > SHORT_FRAME) {",
+        "if (size > SHORT_FRAME - LONGEST_HEADER) {",
+        "if (size > SHORT_FRAME) {",
     ),
     "a frame that is sent too far": (
-        "accepted = send_without_waiting(descriptor, frame, header_size + payload.size, flags);",
-        "accepted = send_without_waiting(descriptor, frame, header_size + payload.size + SHORT_FRAME, flags);",
+        "accepted = send_without_waiting(self->descriptor, frame, frame_size, self->flags);",
+        "accepted = send_without_waiting(self->descriptor, frame, frame_size + SHORT_FRAME, self->flags);",
+    ),
+    "a key behind the last": (
+        "if (self->keys == NULL || self->keys_used + 4 > PyBytes_GET_SIZE(self->keys)) {",
+        "if (self->keys == NULL || self->keys_used > PyBytes_GET_SIZE(self->keys)) {",
     ),
     "more bytes than there is room for": (
         "received = wait_for_bytes(descriptor, bytes, most);",

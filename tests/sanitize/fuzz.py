@@ -11,13 +11,14 @@ import array
 import contextlib
 import random
 import socket
+import threading
 import time
 from typing import Any, Callable, List, Optional, Tuple
 
 from tests.protocol.soups import noise, soup
 from wssync.protocol import frames
 
-__all__ = ["fuzz"]
+__all__ = ["Outbox", "fuzz"]
 
 Outcome = Tuple[object, ...]
 
@@ -58,20 +59,49 @@ def _cut(compiled: Any, draw: random.Random) -> None:
 
 def _send(compiled: Any, draw: random.Random) -> None:
     size = draw.randrange(4070, 4110) if draw.random() < 0.1 else _size(draw)  # up to 4 KiB it is made on the stack
-    first, payload, key = draw.randrange(256), _buffer(draw, size), _key(draw)
-    expected = _outcome(frames.encode_frame, (first, payload, key))
+    first, payload, key = (
+        draw.randrange(256),
+        bytes(draw.choices(range(256), k=min(size, 1000))).ljust(size),
+        draw.getrandbits(32).to_bytes(4, "big"),
+    )
+    before = draw.randrange(4)  # of three keys at a time
+    compress = draw.choice((None, None, lambda message: None, lambda message: message[::-1] or None))
     with contextlib.ExitStack() as stack:
         here, there = _sockets(stack)
-        rest: List[Tuple[int, bytes]] = []
-        outcome = _outcome(compiled.send_frame, (here.fileno(), 0, first, payload, b"" if key is None else key, rest))
+        outbox = Outbox()
+        express = compiled.Express(outbox, threading.RLock(), int, lambda: key * 3, compress, here.fileno(), 0)
+        outbox.express = express
+        for _ in range(before):
+            express.send_at_once(0x88, b"")
+        outcome = express.send_at_once(first, payload)
         here.close()
-        sent = b"".join(iter(lambda: there.recv(1 << 20), b""))
-    if outcome[0] == "raises":
-        assert (sent, rest) == (b"", []), (first, payload, key, outcome)
-        assert expected[0] == "raises" or key is None, (first, payload, key, outcome)
+        sent = b"".join(iter(lambda: there.recv(1 << 20), b""))[6 * before :]
+    if size > 65_536:
+        assert (outcome, sent, outbox.rest) == (False, b"", None), size
         return
-    accepted, made = rest[0] if rest else (len(sent), sent)
-    assert sent == made[:accepted] and ("gives", made) == expected, (first, payload, key, accepted)
+    changed = compress is not None and compress(payload) is not None
+    expected = frames.encode_frame(first | 0x40 if changed else first, payload[::-1] if changed else payload, key)
+    assert (outcome is True) is (outbox.rest is None), (size, outcome)
+    accepted, made = outbox.rest or (len(sent), sent)
+    assert sent == made[:accepted] and made == expected, (first, payload, key, accepted)
+
+
+class Outbox:
+    """What the compiled `Express` asks of one."""
+
+    express: Any = None
+    rest: Optional[Tuple[int, bytes]] = None
+
+    def keep_rest(self, way: Any, first: int, payload: bytes) -> object:
+        """Note what is left."""
+        self.rest = way.rest()
+        way.forget()
+        return self
+
+    def broke(self, way: Any, error: BaseException) -> bool:
+        """Let the error go on."""
+        way.forget()
+        return False
 
 
 def _receive(compiled: Any, draw: random.Random) -> None:

@@ -5,19 +5,22 @@ They are `None` where there is no accelerator (see `protocol.speed`), and on Win
 
 from __future__ import annotations
 
-from ..hints import Any, Callable, List, Optional, Tuple
+from ..hints import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 from ..protocol.speed import ACCELERATED
 
-__all__ = ["ReceiveMessages", "SendFrame", "receive_messages", "send_frame"]
+if TYPE_CHECKING:
+    from .._speedups import Express
+
+__all__ = ["CompiledExpress", "ReceiveMessages", "receive_messages"]
 
 ReceiveMessages = Callable[[int, int, Optional[int], List[Any], List[Any]], Tuple[int, int]]
-SendFrame = Callable[[int, int, int, bytes, bytes, List[Tuple[int, bytes]]], int]
 
 receive_messages: Optional[ReceiveMessages] = None
-send_frame: Optional[SendFrame] = None
+CompiledExpress: Optional[Callable[..., Express]] = None
 
 if ACCELERATED:
     try:
-        from .._speedups import receive_messages, send_frame
+        from .._speedups import Express as CompiledExpress
+        from .._speedups import receive_messages
     except ImportError:  # on Windows
         pass

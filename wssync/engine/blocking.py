@@ -1,6 +1,6 @@
 """The blocking calls: what a caller does until its answer is there, or its own time is over.
 
-The fourth chapter of a connection (see `connection`). A call's own timeout raises the builtin `TimeoutError` and leaves
+The third chapter of a connection (see `connection`). A call's own timeout raises the builtin `TimeoutError` and leaves
 the connection as it is; an interrupt (Ctrl-C) takes back what was asked for.
 """
 
@@ -11,8 +11,8 @@ import threading
 
 from ..hints import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 from ..transport.clock import real_now
+from .calls import Calls
 from .completions import Completion, Latch, Message, Waiter, wait_within
-from .express import Express
 from .state import Phase
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ network; only a user's `trace` hook could hold it up.
 """
 
 
-class Blocking(Express):
+class Blocking(Calls):
     """Sending and receiving, waited for."""
 
     __slots__ = ()
@@ -111,6 +111,20 @@ class Blocking(Express):
         if is_engine or any(role.is_mine for role in roles):  # a trace hook; or a signal handler in a send or receive
             return False
         return self.ended.wait(SOON)
+
+    def receive_at_once(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]:
+        """Take the next message, or wait for it here, `seconds` at most, if no receive is before it.
+
+        `None`, or a `Waiter` that stands in the row already: there is no message by then, and the caller queues up.
+        """
+        express = self.inbox.express
+        if express:
+            try:
+                return express.popleft()
+            except IndexError:
+                pass  # another caller was quicker
+        reader = self.reader
+        return None if express is None or reader is None else reader.borrow(seconds)
 
     def receive_within(self, timeout: float) -> Message:
         """Block for the next message: here, if that can be, and for what is left of the time in the row."""

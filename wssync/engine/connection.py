@@ -38,7 +38,7 @@ __all__ = ["Connection"]
 class Connection(Blocking):
     """One connection: suspending, closing, ending.
 
-    The calls on it are in `Calls`, `Express` and `Blocking`, its fields in `State`.
+    The calls on it are in `Calls` and `Blocking`, its fields in `State`.
     """
 
     __slots__ = ()

@@ -201,7 +201,8 @@ class Engine:
             connection.protocol = opened.verdict.protocol
             connection.extensions = opened.verdict.extensions
             connection.stream = opened.stream
-            connection.outbox.attach(opened.stream, Encoder(Role.CLIENT, compressor), connection.tracer)
+            encoder = Encoder(Role.CLIENT, compressor)
+            connection.outbox.attach(opened.stream, encoder, connection.flush, connection.tracer)
             connection.heartbeat.heard(now)
             connection.reader = reader
             connection.was_open = True

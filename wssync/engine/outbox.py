@@ -16,27 +16,41 @@ from __future__ import annotations
 import threading
 
 from ..errors import ConnectionClosed
-from ..hints import TYPE_CHECKING, Callable, Deque, Iterator, List, Optional, Tuple
+from ..hints import TYPE_CHECKING, Callable, Deque, Iterator, List, NamedTuple, Optional, Tuple, Union
 from ..protocol.closing import ClosingHandshake
 from ..protocol.encoder import WHOLE, Encoder, Piece
 from ..protocol.frames import Opcode
 from ..strand import Strand
 from ..transport.stream import Stream, connection_lost, is_of_socket
 from .completions import Completion, Waiter
-from .outgoing import Message, Outgoing, Unit
+from .express import make_express
+from .outgoing import Message, Outgoing, ShortWay, Unit
 from .queues import EMPTY, own
 from .roles import Role
 from .tracing import FrameWatch, frame_fields
-from .ways import Way, choose
 
 if TYPE_CHECKING:
     from ..protocol.frames import Header
     from .tracing import Tracer
+    from .ways import Begun
 
 __all__ = ["Message", "Outbox"]
 
 JOIN = 65_536
 """Bytes: small frames are joined up to here into one system call; more per call is no faster."""
+
+
+class Counts(NamedTuple):
+    """Bytes of messages, messages, and bytes of all frames."""
+
+    sent: int = 0
+    messages_sent: int = 0
+    wire_sent: int = 0
+
+
+_NO_COUNTS = Counts()
+"""For the short way of every connection that has none yet."""
+
 
 _NOTHING = memoryview(b"")
 """The tail when all has left: one for all, which keeps no frame alive."""
@@ -47,11 +61,14 @@ class Outbox(Outgoing):
 
     # With so many names an instance's dictionary would be the heaviest part of an idle connection.
     __slots__ = (
+        "_at_once",
         "_current",
         "_current_start",
         "_encoder",
         "_in_flight",
+        "_messages_sent",
         "_mutex",
+        "_sent",
         "_sent_total",
         "_strand",
         "_stream",
@@ -60,13 +77,11 @@ class Outbox(Outgoing):
         "_tracer",
         "_watch",
         "_way",
+        "_wire_sent",
         "broken",
-        "messages_sent",
         "others_sent",
         "role",
-        "sent",
         "stalled",
-        "wire_sent",
     )
 
     def __init__(
@@ -76,10 +91,12 @@ class Outbox(Outgoing):
         super().__init__(now, closing)
         self._strand = strand
         self.role = Role()
-        self.sent = self.messages_sent = 0
-        """Bytes of messages, and messages, that were handed to the kernel. Write role."""
-        self.others_sent = self.wire_sent = 0
-        """Frames that are no message, and bytes of all frames. Write role."""
+        self._sent = self._messages_sent = self._wire_sent = 0
+        """The `counts` of what left the queue. Write role."""
+        self._at_once: Union[ShortWay, Counts] = _NO_COUNTS
+        """What counts what goes past it."""
+        self.others_sent = 0
+        """Frames that are no message. Write role."""
         self.broken: Optional[ConnectionClosed] = None  # mutex; all below: write role
         self._stream: Optional[Stream] = None
         self._encoder: Optional[Encoder] = None
@@ -89,25 +106,30 @@ class Outbox(Outgoing):
         self._in_flight: Deque[Tuple[Message, int]] = EMPTY
         self._taken_total = 0
         self._sent_total = 0
-        self._way: Optional[Way] = None
+        self._way: Optional[ShortWay] = None
         self._tracer: Optional[Tracer] = None
         self._watch: Optional[FrameWatch] = None
         self.stalled = False
 
-    def attach(self, stream: Stream, encoder: Encoder, tracer: Optional[Tracer] = None) -> None:
+    def attach(
+        self, stream: Stream, encoder: Encoder, flush: Callable[[], None], tracer: Optional[Tracer] = None
+    ) -> None:
         """The connection is open: what was queued may go. Mutex.
 
-        If somebody listens to the tracer, each frame is told, and none goes the short way.
+        Whoever goes the short way calls `flush` if others have left work meanwhile. If somebody listens to the tracer,
+        each frame is told, and none goes that way.
         """
         self._stream, self._encoder = stream, encoder
         if tracer is not None and tracer.is_heard:
             self._tracer, self._watch = tracer, FrameWatch()
         else:
-            self._way = choose(encoder, stream)
+            self._way = self._at_once = make_express(self, encoder, stream, flush)
         self._review()
 
     def detach(self) -> None:
         """The stream is closed: nobody may touch it any more. Write role."""
+        counted = self._at_once
+        self._at_once = Counts(counted.sent, counted.messages_sent, counted.wire_sent)
         self._stream = self._way = self.express = None
 
     def abandon(self, mutex: threading.Lock) -> None:
@@ -132,6 +154,14 @@ class Outbox(Outgoing):
         messages.extend(self.give_up())
         return [message.completion for message in dict.fromkeys(messages) if not message.completion.done]
 
+    @property
+    def counts(self) -> Counts:
+        """What was handed to the kernel, by whichever way. Any thread."""
+        short = self._at_once
+        return Counts(
+            self._sent + short.sent, self._messages_sent + short.messages_sent, self._wire_sent + short.wire_sent
+        )
+
     # -- looking: mutex ------------------------------------------------------------------------------------------------
 
     @property
@@ -143,11 +173,6 @@ class Outbox(Outgoing):
     def has_work(self) -> bool:
         """Whether a write would make sense now."""
         return not self.stalled and self.has_rest
-
-    @property
-    def wants_writable(self) -> bool:
-        """Whether the engine thread has to wait until the socket takes more."""
-        return self.stalled and self.has_rest
 
     @property
     def has_rest(self) -> bool:
@@ -227,7 +252,7 @@ class Outbox(Outgoing):
             accepted = stream.send(tail) if len(tail) else 0
             self._tail = tail[accepted:]
             self._sent_total += accepted
-            self.wire_sent += accepted
+            self._wire_sent += accepted
             flushed = stream.flush()
         except ConnectionClosed as error:
             self.broken = error
@@ -256,7 +281,7 @@ class Outbox(Outgoing):
 
     # -- the short way: write role -------------------------------------------------------------------------------------
 
-    def keep_rest(self, way: Way, first: int, payload: bytes) -> Message:
+    def keep_rest(self, way: Begun, first: int, payload: bytes) -> Message:
         """The kernel is full: what it did not take of a message goes before everything else."""
         message = Message(Opcode(first & 0x0F), payload, Waiter())
         message.begun = True
@@ -268,7 +293,7 @@ class Outbox(Outgoing):
             self.queued += message.size
         return message
 
-    def recover(self, way: Way) -> None:
+    def recover(self, way: Begun) -> None:
         """The short way was not gone to its end, or an interrupt came: what has begun to leave goes out whole.
 
         Nothing else is on its way, so the counts of what was taken and sent begin anew.
@@ -284,9 +309,9 @@ class Outbox(Outgoing):
             self._tail, self.stalled = memoryview(frame)[accepted:], True
             self._taken_total, self._sent_total = len(frame), accepted
         way.forget()  # last: an interrupt must find it again
-        self.wire_sent += 0 if rest is None else rest[0]
+        self._wire_sent += 0 if rest is None else rest[0]
 
-    def broke(self, way: Way, error: BaseException) -> bool:
+    def broke(self, way: Begun, error: BaseException) -> bool:
         """The short way ended in an exception: whether it says that the connection broke. Others come from outside."""
         self.express = None
         if isinstance(error, ConnectionClosed):
@@ -307,8 +332,8 @@ class Outbox(Outgoing):
                 message, _ = flight[0]
                 if not message.completion.done:  # else the connection has ended meanwhile
                     self.queued -= message.size
-                    self.sent += message.size
-                    self.messages_sent += 1
+                    self._sent += message.size
+                    self._messages_sent += 1
                     message.completion.resolve(self._strand)
                 flight.popleft()  # last: an interrupt must find it again
 

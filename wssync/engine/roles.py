@@ -30,8 +30,8 @@ after it was roused.
 class Role:
     """One role of one connection.
 
-    `lock` is for the two short ways (`express`), which must not make a call more than they need. Whoever takes it
-    there does it in the form of `attempt`.
+    `lock` is for the two short ways (`Express.send_at_once`, `Reader.borrow`), which must not make a call more than
+    they need. Whoever takes it there does it in the form of `attempt`.
     """
 
     __slots__ = ("__dict__", "lock")  # a dictionary is made when something is put in

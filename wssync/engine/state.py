@@ -1,8 +1,8 @@
 """The state of one connection, which every thread shares, and the few steps that all chapters of it need.
 
-A connection is one object in five chapters: its state (here), the calls that a task makes on it (`calls`, their short
-ways, `express`, and those that wait, `blocking`), and how it begins and ends (`connection`, where phases and locks are
-described). "Mutex" says that a method needs it held.
+A connection is one object in four chapters: its state (here), the calls that a task makes on it (`calls`, and those
+that wait, `blocking`), and how it begins and ends (`connection`, where phases and locks are described). "Mutex" says
+that a method needs it held.
 """
 
 from __future__ import annotations
@@ -208,19 +208,19 @@ class State:
     def count_progress(self) -> int:
         """Bytes of messages in both directions, those of messages on their way included. Any thread, no lock held."""
         with self.mutex:  # what is counted in one place is not yet in the other, and never in both
-            return self.outbox.sent + self.outbox.leaving + self.received + self.unfinished
+            return self.outbox.counts.sent + self.outbox.leaving + self.received + self.unfinished
 
     def count_traffic(self) -> Dict[str, Any]:
         """What has gone over the open connection, as fields of `TaskMetrics`. Mutex."""
-        outbox = self.outbox
+        sent = self.outbox.counts
         return {
-            "count_of_messages_sent": outbox.messages_sent,
+            "count_of_messages_sent": sent.messages_sent,
             "count_of_messages_received": self.messages_received,
-            "count_of_frames_sent": outbox.messages_sent + outbox.others_sent,
+            "count_of_frames_sent": sent.messages_sent + self.outbox.others_sent,
             "count_of_frames_received": self.messages_received + self.others_received,
-            "count_of_payload_bytes_sent": outbox.sent,
+            "count_of_payload_bytes_sent": sent.sent,
             "count_of_payload_bytes_received": self.received,
-            "count_of_wire_bytes_sent": outbox.wire_sent,
+            "count_of_wire_bytes_sent": sent.wire_sent,
             "count_of_wire_bytes_received": self.wire_received,
             "latency": self.heartbeat.latency,
             "sent_close": self.closing.sent,

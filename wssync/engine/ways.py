@@ -1,13 +1,12 @@
-"""How a short message is written at once, by the holder of the write role: four ways, each quicker than the last.
+"""How a short message is written at once, by the holder of the write role: three ways, each quicker than the last.
 
 | way        | what it does                                  | where it goes                                         |
 | ---------- | --------------------------------------------- | ----------------------------------------------------- |
 | `Staged`   | encodes, and sends through the stream         | everywhere: recorded conversations, TLS in TLS        |
 | `Sealed`   | encodes, encrypts, and makes the system call  | TLS on a plain socket                                 |
 | `Direct`   | encodes, and makes the system call itself     | a plain socket                                        |
-| `Compiled` | does both in one call of the accelerator      | the same, where there is one                          |
 
-`Compressing` stands before any of them; before `Compiled` it wants that one's outcome on record, `CompiledOnRecord`.
+`Compressing` stands before any of them. With the accelerator there is none on a plain socket: see `express`.
 
 An interrupt (Ctrl-C, in a thread that sends) may come after any call. So what the kernel took is on record before
 Python can raise anything, and stays there until nothing more can be lost.
@@ -15,21 +14,17 @@ Python can raise anything, and stays there until nothing more can be lost.
 
 from __future__ import annotations
 
-from itertools import starmap
-
 from ..errors import ConnectionClosed
 from ..hints import TYPE_CHECKING, Any, List, Optional, Protocol, Tuple
 from ..protocol.encoder import Encoder
 from ..protocol.speed import encode_frame
 from ..transport.stream import Stream
-from .accelerated import send_frame
 
 if TYPE_CHECKING:
     from ..protocol.deflate import Compressor
     from ..transport import stream as streams
-    from .accelerated import SendFrame
 
-__all__ = ["Rest", "Way", "choose"]
+__all__ = ["Begun", "Rest", "Way", "choose"]
 
 RSV1 = 0x40
 """The bit of a frame's first byte that marks a compressed message (RFC 7692 section 6)."""
@@ -38,15 +33,8 @@ Rest = Tuple[int, bytes]
 """How many bytes of a frame the kernel took, and the frame."""
 
 
-class Way(Protocol):
-    """A way to write; used by the holder of the write role alone."""
-
-    def send(self, first: int, payload: bytes) -> int:
-        """Write a message, `first` the first byte of its frame: the bytes of that frame, all handed to the kernel.
-
-        0 if not all were. Then, and after an interrupt, `rest` tells what is left, and `forget` must follow.
-        `ConnectionClosed` or `OSError` when the connection is broken.
-        """
+class Begun(Protocol):
+    """A frame that may have begun to leave."""
 
     def rest(self) -> Optional[Rest]:
         """The frame that has begun to leave, or has to; `None` if there is none. `ConnectionClosed` if that cannot be
@@ -57,6 +45,17 @@ class Way(Protocol):
         """The rest is in somebody else's care."""
 
 
+class Way(Begun, Protocol):
+    """A way to write; used by the holder of the write role alone."""
+
+    def send(self, first: int, payload: bytes) -> int:
+        """Write a message, `first` the first byte of its frame: the bytes of that frame, all handed to the kernel.
+
+        0 if not all were. Then, and after an interrupt, `rest` tells what is left, and `forget` must follow.
+        `ConnectionClosed` or `OSError` when the connection is broken.
+        """
+
+
 class _Recording:
     """A frame, and behind it how many bytes of it the kernel took, as soon as each is known."""
 
@@ -65,14 +64,14 @@ class _Recording:
         self._record: List[Any] = []
 
     def rest(self) -> Optional[Rest]:
-        """See `Way.rest`."""
+        """See `Begun.rest`."""
         if len(self._record) < 2:
             return None
         frame, accepted = self._record
         return accepted, frame
 
     def forget(self) -> None:
-        """See `Way.forget`."""
+        """See `Begun.forget`."""
         self._record.clear()
 
 
@@ -98,7 +97,7 @@ class Staged(_Recording):
         return size
 
     def rest(self) -> Optional[Rest]:
-        """See `Way.rest`. Asked the same again, a stream that remembers tells what it took."""
+        """See `Begun.rest`. Asked the same again, a stream that remembers tells what it took."""
         if len(self._record) == 1:
             if not (self._stream.remembers or self._stream.is_exact):
                 raise ConnectionClosed("sending was interrupted")
@@ -141,7 +140,7 @@ class Sealed(Staged):
         return size
 
     def rest(self) -> Optional[Rest]:
-        """See `Way.rest`. The stream has taken all of a frame that was sealed, and keeps what the kernel did not."""
+        """See `Begun.rest`. The stream has taken all of a frame that was sealed, and keeps what the kernel did not."""
         frame, sealed = self._frame, self._sealed
         if frame is None:
             return super().rest()
@@ -151,7 +150,7 @@ class Sealed(Staged):
         return len(frame), frame
 
     def forget(self) -> None:
-        """See `Way.forget`."""
+        """See `Begun.forget`."""
         super().forget()
         self._frame = self._sealed = None
         del self._sent[:]
@@ -182,65 +181,6 @@ class Direct(_Recording):
         return size
 
 
-class Compiled:
-    """Both in one call."""
-
-    def __init__(self, encoder: Encoder, direct: streams.Direct, send: SendFrame) -> None:
-        self._encoder = encoder
-        self._send = send
-        self._descriptor = direct.descriptor
-        self._flags = direct.send_flags
-        self._rest: List[Rest] = []
-
-    def send(self, first: int, payload: bytes) -> int:
-        """See `Way.send`."""
-        encoder = self._encoder
-        keys = encoder.keys
-        key = keys.pop() if keys else encoder.fresh_key()
-        try:
-            return self._send(self._descriptor, self._flags, first, payload, key, self._rest)
-        except MemoryError as error:  # perhaps for the record of what the kernel took
-            raise ConnectionClosed("memory ran out in the middle of a message") from error
-
-    def rest(self) -> Optional[Rest]:
-        """See `Way.rest`."""
-        return self._rest[0] if self._rest else None
-
-    def forget(self) -> None:
-        """See `Way.forget`."""
-        self._rest.clear()
-
-
-class CompiledOnRecord(Compiled):
-    """The same, and how much left is on record until the return: for what stands before it and must know."""
-
-    def __init__(self, encoder: Encoder, direct: streams.Direct, send: SendFrame) -> None:
-        super().__init__(encoder, direct, send)
-        self._sent: List[int] = []
-
-    def send(self, first: int, payload: bytes) -> int:
-        """See `Way.send`."""
-        sent, key = self._sent, self._encoder.fresh_key()
-        arguments = self._descriptor, self._flags, first, payload, key, self._rest
-        try:
-            sent.extend(starmap(self._send, (arguments,)))
-        except MemoryError as error:  # as above
-            raise ConnectionClosed("memory ran out in the middle of a message") from error
-        size = sent[0]
-        del sent[:]  # no call from the line before to the return
-        return size
-
-    def rest(self) -> Optional[Rest]:
-        """See `Way.rest`. Of a frame that has left whole, what was in it is of no account."""
-        size = sum(self._sent)
-        return (size, bytes(size)) if size else super().rest()
-
-    def forget(self) -> None:
-        """See `Way.forget`."""
-        super().forget()
-        del self._sent[:]
-
-
 class Compressing:
     """Through the compressor, as far as that wants to compress, and another way."""
 
@@ -264,29 +204,27 @@ class Compressing:
         return sent
 
     def rest(self) -> Optional[Rest]:
-        """See `Way.rest`."""
+        """See `Begun.rest`."""
         rest = self._way.rest()
         if rest is None and self._is_ahead:
             raise ConnectionClosed("sending was interrupted")  # the peer's inflater must see what the compressor saw
         return rest
 
     def forget(self) -> None:
-        """See `Way.forget`."""
+        """See `Begun.forget`."""
         self._way.forget()
         self._is_ahead = False
 
 
-def choose(encoder: Encoder, stream: Stream, send: Optional[SendFrame] = send_frame) -> Way:
+def choose(encoder: Encoder, stream: Stream) -> Way:
     """The quickest way there is for this connection."""
-    way = _choose_behind_compressor(encoder, stream, send)
+    way = _choose_behind_compressor(encoder, stream)
     return way if encoder.compressor is None else Compressing(encoder.compressor, way)
 
 
-def _choose_behind_compressor(encoder: Encoder, stream: Stream, send: Optional[SendFrame]) -> Way:
+def _choose_behind_compressor(encoder: Encoder, stream: Stream) -> Way:
     direct = stream.direct
-    if direct is None:
-        sealing = stream.sealing
-        return Staged(encoder, stream) if sealing is None else Sealed(encoder, stream, sealing)
-    if send is None:
+    if direct is not None:
         return Direct(encoder, direct)
-    return (Compiled if encoder.compressor is None else CompiledOnRecord)(encoder, direct, send)
+    sealing = stream.sealing
+    return Staged(encoder, stream) if sealing is None else Sealed(encoder, stream, sealing)

@@ -129,11 +129,17 @@ class Encoder:
     def fresh_key(self) -> bytes:
         """Take a key from the stock, which is filled up when it is empty."""
         if not self.keys:
-            # Few at first: many a connection sends little, and a thousand keys cost more to make than to open it.
-            self._stock = min(4 * self._stock, _MOST_KEYS)
-            block = self._random(4 * self._stock)
+            block = self.fresh_keys()
             self.keys = [block[start : start + 4] for start in range(0, len(block), 4)]
         return self.keys.pop()
+
+    def fresh_keys(self) -> bytes:
+        """Fetch keys, four bytes each, which are nowhere else: for who sees to it that each is used once.
+
+        Few at first: many a connection sends little, and a thousand keys cost more to make than to open it.
+        """
+        self._stock = min(4 * self._stock, _MOST_KEYS)
+        return self._random(4 * self._stock)
 
     def drop_keys(self) -> None:
         """Forget the keys that are left: after a fork parent and child hold the same ones."""
