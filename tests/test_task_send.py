@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import array
+import inspect
+import sys
 import threading
+import types
 import unittest
 import unittest.mock
-from typing import Callable, List, Union
+from typing import Any, Callable, List, Union, cast
 from unittest.mock import ANY
 
 import wssync
 from tests.support import cases, with_cases
 from tests.tasks import PATIENCE, OnlineTestCase, Running, needs_trustme
+from wssync.protocol.speed import ACCELERATED
 from wssync.testing import Recorder, ServerConnection, expect, script, stop_reading
 
 PEER_BUFFERS = 32 * 2**20
@@ -289,6 +293,135 @@ class FloodTests(OnlineTestCase):
     def test_both_send_at_once_over_tls(self) -> None:
         """Rule 118: nor over wss."""
         self.flood(8 * 2**20, tls=True)
+
+
+@with_cases
+class ShortenedTests(OnlineTestCase):
+    """Where there is an accelerator, the function may be gone past; nobody can tell but by a profile."""
+
+    def plain(self) -> Callable[..., None]:
+        """The same function, which is not gone past."""
+        send: Any = wssync.WebSocketTask.send
+        copy: Any = types.FunctionType(send.__code__, send.__globals__, send.__name__, send.__defaults__)
+        copy.__kwdefaults__ = send.__kwdefaults__
+        return cast("Callable[..., None]", copy)
+
+    def entered(self, call: Callable[[], object]) -> int:
+        """How often the function is begun, in its own code."""
+        begun: List[str] = []
+
+        def profile(frame: types.FrameType, event: str, argument: object) -> None:
+            if event == "call" and frame.f_code is wssync.WebSocketTask.send.__code__:
+                begun.append(event)
+
+        previous = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            call()
+        finally:
+            sys.setprofile(previous)
+        return len(begun)
+
+    @unittest.skipUnless(ACCELERATED and sys.version_info >= (3, 12), "functions are not shortened here")
+    @unittest.skipIf(sys.platform == "win32", "sockets are no files there")
+    def test_the_plainest_calls_go_past_it(self) -> None:
+        """Text or bytes, and nothing else, on an open connection; all else is begun in Python."""
+
+        class Text(str):
+            pass
+
+        task = self.connect(ping_interval=None)
+        handler = Recorder().handler("sent")
+        for expected, call in (
+            (0, lambda: task.send("text")),
+            (0, lambda: task.send(b"bytes")),
+            (0, lambda: wssync.WebSocketTask.send(task, "text")),
+            (1, lambda: task.send(Text("text"))),
+            (1, lambda: task.send(bytearray(b"bytes"))),
+            (1, lambda: task.send(message="text")),
+            (1, lambda: task.send("text", timeout=PATIENCE)),
+            (1, lambda: task.send("text", handler)),
+            (1, lambda: task.send("x" * 70_000)),
+        ):
+            self.assertEqual(self.entered(call), expected)
+        task.close()
+        self.assertEqual(self.entered(lambda: self.assertRaises(wssync.ConnectionClosed, task.send, "late")), 1)
+
+    @cases(
+        text="h\u00e9llo",
+        binary=b"\x00\xff",
+        surrogates="a\ud800b",
+        number=5,
+        long="x" * 70_000,
+    )
+    def test_like_the_function(self, message: object) -> None:
+        """What it sends and what it raises are the same, whether it is gone past or not."""
+        task, other = self.connect(), self.connect()
+        outcomes = []
+        for call in (lambda: task.send(message), lambda: self.plain()(other, message)):  # type: ignore[call-overload]
+            try:
+                outcomes.append(call())
+            except Exception as error:
+                outcomes.append((type(error), str(error)))
+        self.assertEqual(outcomes[0], outcomes[1])
+        for one in (task, other):
+            one.send("after it")
+            if outcomes[0] is None:
+                self.assertReceives(one, message)  # type: ignore[arg-type]
+            self.assertReceives(one, "after it")
+
+    def test_before_and_after(self) -> None:
+        """Never resumed, on its way, ended: the function says what is to be said."""
+        task = self.session().websocket_task(self.server.url)
+        with self.assertRaisesRegex(RuntimeError, "never resumed"):
+            task.send("x")
+        task.resume()
+        task.send("x")
+        self.assertReceives(task, "x")
+        task.cancel()
+        with self.assertRaises(wssync.Cancelled):
+            while True:
+                task.send("x")
+
+    def test_one_that_has_begun_blocks_until_it_has_left(self) -> None:
+        """Rule 109: the kernel took a part; the caller waits for the rest, and an end meanwhile is raised."""
+        self.serve(stop_reading, compression=None)
+        task = self.connect(compression=None)
+        connection: Any = task._connection
+        wait, waits = connection.wait_until_sent, threading.Event()
+
+        def wait_until_sent(message: object, timeout: object) -> None:
+            self.assertIsNone(timeout)
+            waits.set()
+            wait(message, timeout)
+
+        block = b"x" * 60_000
+        with unittest.mock.patch.object(connection, "wait_until_sent", wait_until_sent):
+            sending = Running(lambda: [task.send(block) for _ in range(PEER_BUFFERS // len(block) + 10)])
+            self.assertTrue(waits.wait(PATIENCE))
+            self.assertGreater(task.buffered_amount, 0)
+            task.cancel()
+            with self.assertRaises(wssync.Cancelled):
+                sending.result()
+
+    def test_it_stays_a_function(self) -> None:
+        """For `inspect`, for subclasses, and for mocks that are made after it."""
+        self.assertTrue(inspect.isfunction(wssync.WebSocketTask.send))
+        self.assertEqual([*inspect.signature(wssync.WebSocketTask.send).parameters][:2], ["self", "message"])
+        double = unittest.mock.create_autospec(wssync.WebSocketTask, instance=True)
+        double.send("x")
+        with self.assertRaises(TypeError):
+            double.send()
+        with self.assertRaises(AttributeError):
+            wssync.WebSocketTask.send(cast("Any", object()), "x")
+
+    def test_a_subclass_and_a_patch(self) -> None:
+        """Whoever replaces the method is the one who is called."""
+        task = self.connect()
+        with unittest.mock.patch.object(wssync.WebSocketTask, "send", return_value="patched"):
+            self.assertEqual(task.send("x"), "patched")
+        task.send("not patched")
+        self.assertReceives(task, "not patched")
 
 
 class SendAfterTheEndTests(OnlineTestCase):

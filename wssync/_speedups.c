@@ -800,6 +800,37 @@ leave(Express *self, int taken, PyObject *result)
     return result;
 }
 
+/* Win the write role, send, let it go: see the twin in Python. */
+static PyObject *
+send_alone(Express *self, unsigned char first, PyObject *payload)
+{
+    PyObject *result;
+    int taken, open;
+
+    if (PyBytes_GET_SIZE(payload) > LONG_PAYLOAD) {
+        Py_RETURN_FALSE;
+    }
+    taken = ask_lock(self, self->is_owned_name, NULL);
+    if (taken != 0) { /* by this very thread: a signal handler in a send */
+        return taken < 0 ? NULL : Py_NewRef(Py_False);
+    }
+    taken = ask_lock(self, self->acquire_name, Py_False);
+    if (UNLIKELY(taken < 0)) {
+        return NULL;
+    }
+    open = taken ? is_open(self) : 0;
+    if (open > 0) {
+        result = send_message(self, first, payload);
+        if (UNLIKELY(result == NULL)) {
+            result = after_exception(self);
+        }
+    }
+    else {
+        result = open < 0 ? NULL : Py_NewRef(Py_False);
+    }
+    return leave(self, taken, result);
+}
+
 PyDoc_STRVAR(
     send_at_once_doc,
     "send_at_once(first, payload, /)\n--\n\nThe compiled form of wssync.engine.express.Express.send_at_once.");
@@ -807,8 +838,6 @@ PyDoc_STRVAR(
 static PyObject *
 express_send_at_once(Express *self, PyObject *const *args, Py_ssize_t count)
 {
-    PyObject *result;
-    int taken, open;
     long first;
 
     if (check_count("send_at_once", count, 2, 2) < 0) {
@@ -822,30 +851,8 @@ express_send_at_once(Express *self, PyObject *const *args, Py_ssize_t count)
         PyErr_SetString(PyExc_TypeError, "a message is the first byte of its frame and bytes");
         return NULL;
     }
-    if (PyBytes_GET_SIZE(args[1]) > LONG_PAYLOAD) {
-        Py_RETURN_FALSE;
-    }
-    taken = ask_lock(self, self->is_owned_name, NULL);
-    if (taken != 0) { /* by this very thread: a signal handler in a send */
-        return taken < 0 ? NULL : Py_NewRef(Py_False);
-    }
-    taken = ask_lock(self, self->acquire_name, Py_False);
-    if (UNLIKELY(taken < 0)) {
-        return NULL;
-    }
-    open = taken ? is_open(self) : 0;
-    if (open > 0) {
-        result = send_message(self, (unsigned char)first, args[1]);
-        if (UNLIKELY(result == NULL)) {
-            result = after_exception(self);
-        }
-    }
-    else {
-        result = open < 0 ? NULL : Py_NewRef(Py_False);
-    }
-    return leave(self, taken, result);
+    return send_alone(self, (unsigned char)first, args[1]);
 }
-
 PyDoc_STRVAR(rest_doc, "rest()\n--\n\nSee wssync.engine.ways.Begun.rest.");
 
 static PyObject *
@@ -985,6 +992,115 @@ static PyType_Spec express_spec = {
     .slots = express_slots,
 };
 
+/* A task's `send`
+
+   It stays the function of Python that it is, for whoever looks at it, wraps or overrides it. But called in its plainest
+   form, with the short way open, it sends from here: what the interpreter does to begin and end a function with defaults
+   is a third of all that there is to do. Everything else is left to the function. */
+
+#if PY_VERSION_HEX >= 0x030C0000
+#define CAN_SHORTEN
+
+/* Of the main interpreter, in which alone functions are shortened: others may not share its objects. */
+static PyObject *connection_name, *outbox_name, *open_name;
+static vectorcallfunc in_python;
+
+/* What `task._connection.outbox.express` is; NULL with an exception. */
+static PyObject *
+short_way_of(PyObject *task)
+{
+    PyObject *connection = PyObject_GetAttr(task, connection_name);
+    PyObject *outbox = connection == NULL ? NULL : PyObject_GetAttr(connection, outbox_name);
+    PyObject *express = outbox == NULL ? NULL : PyObject_GetAttr(outbox, open_name);
+
+    Py_XDECREF(connection);
+    Py_XDECREF(outbox);
+    return express;
+}
+
+/* What `send_at_once` says, False if the way is closed or not compiled; NULL with an exception. */
+static PyObject *
+send_by(PyObject *express, PyObject *message)
+{
+    PyObject *payload, *result;
+
+    if (Py_TYPE(express)->tp_dealloc != (destructor)express_dealloc) {
+        return Py_NewRef(Py_False);
+    }
+    if (PyBytes_CheckExact(message)) {
+        return send_alone((Express *)express, WHOLE_BINARY, message);
+    }
+    payload = PyUnicode_AsUTF8String(message);
+    if (payload == NULL) {
+        return NULL;
+    }
+    result = send_alone((Express *)express, WHOLE_TEXT, payload);
+    Py_DECREF(payload);
+    return result;
+}
+
+static PyObject *
+send_shortly(PyObject *function, PyObject *const *args, size_t count, PyObject *keywords)
+{
+    PyObject *express, *sent;
+
+    if (PyVectorcall_NARGS(count) != 2 || keywords != NULL
+        || !(PyBytes_CheckExact(args[1]) || PyUnicode_CheckExact(args[1]))) {
+        return in_python(function, args, count, keywords);
+    }
+    express = short_way_of(args[0]);
+    sent = express == NULL ? NULL : send_by(express, args[1]);
+    Py_XDECREF(express);
+    if (sent == Py_True) {
+        Py_SETREF(sent, Py_NewRef(Py_None));
+    }
+    else if (sent == Py_False) {
+        Py_SETREF(sent, in_python(function, args, count, keywords));
+    }
+    else if (sent != NULL) { /* it has begun to leave */
+        PyObject *connection = PyObject_GetAttr(args[0], connection_name);
+        if (connection == NULL) {
+            Py_CLEAR(sent);
+        }
+        else {
+            Py_SETREF(sent, PyObject_CallMethod(connection, "wait_until_sent", "OO", sent, Py_None));
+            Py_DECREF(connection);
+        }
+    }
+    return sent;
+}
+
+PyDoc_STRVAR(
+    shorten_doc,
+    "shorten(send, /)\n--\n\n"
+    "Let this method of tasks send from here, as far as that is all there is to do.\n\n"
+    "Does nothing in an interpreter that is not the main one.");
+
+static PyObject *
+shorten(PyObject *module, PyObject *function)
+{
+    (void)module;
+    if (!PyFunction_Check(function)) {
+        PyErr_Format(PyExc_TypeError, "only a function can be shortened, not %.100s", Py_TYPE(function)->tp_name);
+        return NULL;
+    }
+    if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        Py_RETURN_NONE;
+    }
+    if (in_python == NULL) {
+        connection_name = PyUnicode_InternFromString("_connection");
+        outbox_name = PyUnicode_InternFromString("outbox");
+        open_name = PyUnicode_InternFromString("express");
+        if (!connection_name || !outbox_name || !open_name) {
+            return NULL;
+        }
+        in_python = ((PyFunctionObject *)function)->vectorcall;
+    }
+    PyFunction_SetVectorcall((PyFunctionObject *)function, send_shortly);
+    Py_RETURN_NONE;
+}
+#endif
+
 /* Wait for bytes; how many came, -1 with an exception. */
 static ssize_t
 wait_for_bytes(int descriptor, unsigned char *to, Py_ssize_t most)
@@ -1074,6 +1190,9 @@ static PyMethodDef methods[] = {
     {"mask_into", FASTCALL(mask_into), METH_FASTCALL, mask_into_doc},
 #ifdef HAVE_SOCKETS
     {"receive_messages", FASTCALL(receive_messages), METH_FASTCALL, receive_messages_doc},
+#ifdef CAN_SHORTEN
+    {"shorten", shorten, METH_O, shorten_doc},
+#endif
 #endif
     {NULL, NULL, 0, NULL},
 };

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import threading
 
+from .engine.accelerated import shorten
 from .engine.blocking import answer, wait_or_withdraw
 from .engine.completions import Handler, Message, Result, ThreadEnd, Waiter, wait_within
 from .engine.goodbye import remember_fork
@@ -381,6 +382,9 @@ class WebSocketTask(SessionTask):
     def buffered_amount(self) -> int:
         """Bytes of messages that are queued and not yet taken by the operating system."""
         return self._connection.outbox.buffered_amount
+
+
+shorten(WebSocketTask.send)
 
 
 def _refuse_fresh(connection: Connection, call: str) -> None:

@@ -16,7 +16,7 @@ import sys
 import threading
 import types
 import unittest
-from typing import Any, Callable, List, Optional, Tuple, Type
+from typing import Any, Callable, List, Optional, Tuple, Type, cast
 from unittest import mock
 
 from tests.protocol.soups import soup
@@ -46,9 +46,16 @@ class ChoiceTests(unittest.TestCase):
         return module
 
     def test_with_the_extension(self) -> None:
-        """Both are its own."""
+        """All are its own."""
+        module = self.load(True, "Express", "receive_messages", "shorten")
+        self.assertEqual((module.CompiledExpress, module.receive_messages), ("Express", "receive_messages"))
+        self.assertEqual(module.shorten, "shorten")
+
+    def test_before_functions_can_be_shortened(self) -> None:
+        """Until Python 3.12: all but that; it leaves them as they are."""
         module = self.load(True, "Express", "receive_messages")
         self.assertEqual((module.CompiledExpress, module.receive_messages), ("Express", "receive_messages"))
+        self.assertIsNone(module.shorten(module.shorten))
 
     def test_with_one_that_has_no_sockets(self) -> None:
         """On Windows: neither."""
@@ -117,6 +124,40 @@ def try_to(call: Callable[..., object], *arguments: object) -> None:
 
 class Alarm(Exception):
     """What a signal handler raises."""
+
+
+@unittest.skipIf(accelerated.shorten is accelerated._nothing, "functions are not shortened here")
+class ShortenTests(unittest.TestCase):
+    """See `tests.test_task_send` for what comes of it."""
+
+    def test_refusals(self) -> None:
+        """What is no function of Python."""
+        for wrong in (None, len, "send", type(self), self.test_refusals):
+            with self.assertRaisesRegex(TypeError, "only a function"):
+                accelerated.shorten(cast("Any", wrong))
+
+    def test_a_function_that_fails(self) -> None:
+        """It is called for whatever is not of the plainest form, and its error is its own; others go by."""
+
+        def send(*arguments: object, **more: object) -> Tuple[object, object]:
+            raise ArithmeticError
+
+        accelerated.shorten(send)  # type: ignore[arg-type]
+        for call in (lambda: send(), lambda: send(1, 2), lambda: send(1, "2", "3"), lambda: send(1, message="2")):
+            self.assertRaises(ArithmeticError, call)
+        self.assertRaises(AttributeError, send, object(), "text")
+
+    def test_anything_that_looks_like_a_task(self) -> None:
+        """A short way that is not compiled, or none, is left to the function."""
+
+        def send(task: object, message: object) -> object:
+            return message
+
+        accelerated.shorten(send)  # type: ignore[arg-type]
+        for express in (None, object(), send):
+            outbox = types.SimpleNamespace(express=express)
+            task = types.SimpleNamespace(_connection=types.SimpleNamespace(outbox=outbox))
+            self.assertEqual([send(task, "text"), send(task, b"bytes")], ["text", b"bytes"])
 
 
 @needs_compiled

@@ -1,6 +1,7 @@
 """The two short ways in their compiled form: encoding and sending, receiving and decoding, in one call each.
 
-They are `None` where there is no accelerator (see `protocol.speed`), and on Windows, where a socket is no file.
+They are `None` where there is no accelerator (see `protocol.speed`), and on Windows, where a socket is no file; then
+`shorten` does nothing, nor does it before Python 3.12.
 """
 
 from __future__ import annotations
@@ -11,16 +12,23 @@ from ..protocol.speed import ACCELERATED
 if TYPE_CHECKING:
     from .._speedups import Express
 
-__all__ = ["CompiledExpress", "ReceiveMessages", "receive_messages"]
+__all__ = ["CompiledExpress", "ReceiveMessages", "receive_messages", "shorten"]
 
 ReceiveMessages = Callable[[int, int, Optional[int], List[Any], List[Any]], Tuple[int, int]]
 
+
+def _nothing(send: Callable[..., None]) -> None:
+    """Leave it as it is."""
+
+
 receive_messages: Optional[ReceiveMessages] = None
 CompiledExpress: Optional[Callable[..., Express]] = None
+shorten: Callable[[Callable[..., None]], None] = _nothing
+"""Let a task's `send` go the short way by itself when that is all there is to do. It stays a function in all else."""
 
 if ACCELERATED:
     try:
         from .._speedups import Express as CompiledExpress
-        from .._speedups import receive_messages
-    except ImportError:  # on Windows
+        from .._speedups import receive_messages, shorten
+    except ImportError:
         pass
