@@ -10,6 +10,7 @@ import unittest
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, List, Tuple
+from unittest import mock
 
 from wssync.engine.calls import PROMPT
 from wssync.engine.completions import Handler, Result, Waiter
@@ -55,6 +56,17 @@ class SendTests(unittest.TestCase):
         rig.stream.takes = 0
         rig.send("b")
         self.assertEqual(woken, [1])
+
+    def test_a_caller_that_waits_writes_more_at_a_time(self) -> None:
+        """It would come back anyway, until its own message has left."""
+        rig = Rig(self)
+        rig.connection.suspend()
+        for _ in range(10):
+            rig.send(b"x" * 60_000)
+        rig.connection.outbox.held = False
+        with mock.patch.object(rig.connection.outbox, "pump", side_effect=rig.connection.outbox.pump) as pump:
+            rig.send(b"mine", blocking=True)
+        self.assertEqual((pump.call_count, rig.connection.outbox.has_rest), (1, False))
 
     def test_a_caller_writes_only_so_much_for_others(self) -> None:
         """256 KiB: then the rest is the engine's, and it is woken."""

@@ -338,6 +338,39 @@ class PartialTests(OutboxTestCase):
         self.assertTrue(self.outbox.has_work)
         self.assertEqual(len(self.pump()), 8)
 
+    def turns(self) -> mock._patch[Any]:
+        """Counts how often the write role is taken."""
+        return mock.patch.object(self.outbox.role, "attempt", side_effect=self.outbox.role.attempt)
+
+    def test_a_long_message_is_one_turn(self) -> None:
+        """While the kernel takes its pieces whole, the role is not let go between them; nor is it beyond the budget."""
+        self.append(b"x" * (4 * PIECE))
+        message = self.append(b"behind it")
+        with self.turns() as attempt:
+            self.outbox.pump(2 * PIECE)
+            self.assertEqual((attempt.call_count, self.stream.total // PIECE), (1, 2))
+            self.outbox.pump(PLENTY)
+            self.assertEqual(attempt.call_count, 3)
+        self.assertEqual([len(payload) for payload in self.payloads()], [4 * PIECE, 9])
+        self.assertTrue(message.completion.done)
+
+    def test_a_piece_that_is_not_taken_whole_ends_the_turn(self) -> None:
+        """What is left of it is the tail; TLS, too, must have handed down one piece before it gets the next."""
+        self.append(b"x" * (3 * PIECE))
+        self.stream.room = PIECE + PIECE // 2
+        self.outbox.pump(PLENTY)
+        self.assertEqual(self.sends(), 3, "the last of them took nothing, and the outbox is stalled")
+        self.unstall()
+        self.assertEqual(len(self.pump()), 1)
+        self.append(b"x" * (3 * PIECE))
+        self.stream.holds = True
+        before = self.sends()
+        self.outbox.pump(PLENTY)
+        self.assertEqual(self.sends(), before + 1)
+        self.stream.holds = False
+        self.unstall()
+        self.assertEqual(len(self.pump()), 1)
+
     def test_the_last_pump_holds_the_role_and_has_a_budget_too(self) -> None:
         """Within the role nobody else writes, and what the budget leaves is left."""
         for _ in range(3):
@@ -507,7 +540,7 @@ class FailureTests(OutboxTestCase):
                 self.outbox.pump(PLENTY)
             self.assertIsNone(self.outbox.broken)
             with mock.patch.object(self.stream, "send", remember):
-                self.outbox.role.attempt(self.outbox._write)
+                self.outbox.role.attempt(lambda: self.outbox._write(PLENTY))
         self.assertEqual(self.pump(), [(Opcode.BINARY, b"hello")])
         self.assertTrue(message.completion.done)
 
@@ -582,10 +615,10 @@ class SharingTests(OutboxTestCase):
         """It broke, or is closed, while the role was being won: nothing is written."""
         self.append(b"a")
         self.outbox.broken = ConnectionClosed("x")
-        self.outbox.role.attempt(self.outbox._write)
+        self.outbox.role.attempt(lambda: self.outbox._write(PLENTY))
         self.outbox.broken = None
         self.outbox.detach()
-        self.outbox.role.attempt(self.outbox._write)
+        self.outbox.role.attempt(lambda: self.outbox._write(PLENTY))
         self.assertEqual(self.stream.calls, [])
 
     def test_no_lock_is_held_while_writing(self) -> None:

@@ -220,7 +220,7 @@ class Outbox(Outgoing):
             with self._mutex:
                 if not self.has_work:
                     return False
-            if not self.role.attempt(self._write):
+            if not self.role.attempt(lambda: self._write(end)):
                 return False  # the holder looks again when it has let go
         return True
 
@@ -233,10 +233,11 @@ class Outbox(Outgoing):
             with self._mutex:
                 if not self.has_work:
                     return
-            self._write()
+            self._write(end)
 
-    def _write(self) -> None:
-        """One joined write. Write role.
+    def _write(self, end: int) -> None:
+        """One joined write, or as many as a long message has pieces, as long as the kernel takes them whole and less
+        than `end` bytes were sent. Write role.
 
         An interrupt (Ctrl-C in the thread that writes) may leave unknown how much the kernel took: nothing that follows
         could be understood by the peer, so the connection counts as broken. Where the stream remembers it, the next
@@ -246,13 +247,7 @@ class Outbox(Outgoing):
         if stream is None or self.broken is not None:  # it ended while the role was being won
             return
         try:
-            if not len(self._tail):
-                self._tail = memoryview(self._refill())
-            tail = self._tail
-            accepted = stream.send(tail) if len(tail) else 0
-            self._tail = tail[accepted:]
-            self._sent_total += accepted
-            self._wire_sent += accepted
+            taken = self._hand_over(stream, end)
             flushed = stream.flush()
         except ConnectionClosed as error:
             self.broken = error
@@ -262,13 +257,28 @@ class Outbox(Outgoing):
                 self.broken = ConnectionClosed("sending was interrupted")
                 self.broken.__cause__ = error
             raise
-        self.stalled = not flushed or (not accepted and bool(len(self._tail)))
+        self.stalled = not flushed or (not len(taken) and bool(len(self._tail)))
         if flushed:
             self._confirm()
             with self._mutex:
                 self._review()
         if self._watch is not None:
-            self._trace_frames(self._watch.see(bytes(tail[:accepted])))
+            self._trace_frames(self._watch.see(bytes(taken)))
+
+    def _hand_over(self, stream: Stream, end: int) -> memoryview:
+        """See `_write`; what the stream took of the last piece. Write role."""
+        while True:
+            if not len(self._tail):
+                self._tail = memoryview(self._refill())
+            tail = self._tail
+            accepted = stream.send(tail) if len(tail) else 0
+            self._tail = tail[accepted:]
+            self._sent_total += accepted
+            self._wire_sent += accepted
+            if self._current is None or len(self._tail) or self._sent_total >= end:
+                return tail[:accepted]
+            if stream.has_output or self._watch is not None:  # TLS has not handed it down; each is to be told
+                return tail[:accepted]
 
     def _trace_frames(self, headers: List[Header]) -> None:
         """Told when the first bytes of the payload have left. Write role."""

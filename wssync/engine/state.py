@@ -56,6 +56,9 @@ __all__ = ["Phase", "State"]
 CALLER_BUDGET = 262_144
 """Bytes a caller writes before it leaves the rest to the engine thread: a GUI thread must not serve others for ever."""
 
+WAITING_BUDGET = 4 * 1_048_576
+"""Bytes that one writes at a time who waits for its message anyway."""
+
 
 _UNHEARD = Tracer()
 """Until a task has its own."""
@@ -246,8 +249,9 @@ class State:
 
         A caller that waits for a message anyway goes on as long as that is not sent.
         """
+        budget = CALLER_BUDGET if awaited is None else WAITING_BUDGET
         try:
-            while self.outbox.pump(CALLER_BUDGET) and awaited is not None and not awaited.done:
+            while self.outbox.pump(budget) and awaited is not None and not awaited.done:
                 pass
             with self.mutex:
                 left = self.outbox.has_rest or self.outbox.broken is not None
