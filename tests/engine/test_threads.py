@@ -64,6 +64,17 @@ class ThreadTests(unittest.TestCase):
             self.assertTrue(done.wait(PATIENCE))
         thread.join(PATIENCE)
 
+    def test_a_version_that_is_not_known(self) -> None:
+        """It gets a thread like any other, which runs as well."""
+        done = threading.Event()
+        with mock.patch.object(threads, "_UNREAD", (3, 0)):
+            thread = make_thread(Runner(done.set))
+        self.assertIs(type(thread), threading.Thread)
+        self.assertRegex(thread.name, r"\Awssync-read-\d+\Z")
+        thread.start()
+        thread.join(PATIENCE)
+        self.assertTrue(done.is_set() and is_certain(thread))
+
     def test_what_is_certain(self) -> None:
         """A thread that was never started may not come; with an interpreter that has other threads, an ident tells."""
         self.assertFalse(is_certain(make_thread(Runner())))

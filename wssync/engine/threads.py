@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 
 from ..hints import TYPE_CHECKING, Any, Dict, Optional, Protocol
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         def run(self) -> None: ...
 
 
+_UNREAD = (3, 14)
 _numbers = itertools.count(1)
 _NO_ARGUMENTS: Dict[str, Any] = {}
 _shared: Dict[str, Any] = {}
@@ -56,12 +58,11 @@ class _Beginning:
 class _Thread(threading.Thread):
     """It has no target with arguments, which would stay with it, but who runs in it.
 
-    `_started` and `_invoke_excepthook` are names of `threading` that have no promise: where one of them is not used any
-    more, to set it changes nothing.
+    `_started` and `_invoke_excepthook` are names of `threading` that have no promise: see `make_thread`.
     """
 
     def __init__(self, runner: Runner) -> None:
-        super().__init__(name=f"wssync-read-{next(_numbers)}", kwargs=_NO_ARGUMENTS, daemon=True)
+        super().__init__(name=_next_name(), kwargs=_NO_ARGUMENTS, daemon=True)
         self._runner: Optional[Runner] = runner
         self._started = _Beginning()
         # Each thread has a closure of its own for what nobody catches; they all do the same.
@@ -76,8 +77,17 @@ class _Thread(threading.Thread):
 
 
 def make_thread(runner: Runner) -> threading.Thread:
-    """A thread that is not started yet."""
-    return _Thread(runner)
+    """A thread that is not started yet.
+
+    A light one in the versions whose `threading` was read for it; in later ones one like any other.
+    """
+    if sys.version_info < _UNREAD:
+        return _Thread(runner)
+    return threading.Thread(target=runner.run, name=_next_name(), daemon=True)
+
+
+def _next_name() -> str:
+    return f"wssync-read-{next(_numbers)}"
 
 
 def is_certain(thread: threading.Thread) -> bool:

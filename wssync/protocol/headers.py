@@ -155,9 +155,8 @@ def is_token(text: str) -> bool:
 
 def is_text(text: str) -> bool:
     """Whether `text` can be the value of a field, or the reason in a status line."""
-    return (text.isascii() and text.isprintable()) or consists_of(
-        text, _TEXT
-    )  # what nearly every value is, at a glance
+    is_usual = text.isascii() and text.isprintable()
+    return is_usual or consists_of(text, _TEXT)
 
 
 def consists_of(text: str, characters: bytes) -> bool:
