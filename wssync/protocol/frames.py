@@ -246,10 +246,9 @@ def cut_messages(data: bytes, position: int, limit: Optional[int], messages: Lis
                     length = _length_in_64_bits(data, start, length)
                     start += 8
                     extra += 8
-                if length < 126 or length > limit:
+                if length < 126 or length > limit or start + length > end:
                     break
-            if (stop := start + length) > end:
-                break
+            stop = start + length  # of a short one it is seen at the end of all whether it was there
             if (first := data[position]) == 0x82:
                 append(data[start:stop])
             elif first == 0x81:
@@ -259,7 +258,10 @@ def cut_messages(data: bytes, position: int, limit: Optional[int], messages: Lis
             position = stop
     except (IndexError, UnicodeDecodeError):  # the length is not all there, or it is no text
         pass
-    if start > position:  # its header was looked at, and it was not cut
+    if position > end:
+        messages.pop()
+        position = start - 2
+    elif start > position:  # its header was looked at, and it was not cut
         extra -= start - position - 2
     return position, position - begin - 2 * (len(messages) - before) - extra
 
