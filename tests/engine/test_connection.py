@@ -16,7 +16,7 @@ from wssync.engine.calls import PROMPT
 from wssync.engine.completions import Handler, Result, Waiter
 from wssync.engine.connection import Connection
 from wssync.engine.loop import LINGER
-from wssync.engine.queues import EMPTY
+from wssync.engine.queues import EMPTY, EMPTY_LIST
 from wssync.engine.state import CALLER_BUDGET, Phase
 from wssync.errors import Cancelled, ConnectionClosed, ProtocolError, SendQueueFull, WebSocketError
 from wssync.protocol.frames import Opcode
@@ -906,13 +906,17 @@ class WeightTests(unittest.TestCase):
     def test_an_instance_has_no_dictionary_of_its_own(self) -> None:
         """A new name in the state is one more slot."""
         rig = Rig(self)
-        self.assertEqual((vars(rig.connection), vars(rig.connection.outbox)), ({}, {}))
+        for one in (rig.connection, rig.connection.outbox, rig.connection.inbox, rig.connection.reader):
+            self.assertEqual(vars(one), {})
 
     def test_what_an_idle_connection_keeps(self) -> None:
         """A queue that nothing was put in is the common one."""
         connection = Rig(self).connection
         queues = connection.outbox._messages, connection.outbox._in_flight, connection.inbox._waiters
         self.assertEqual([queue is EMPTY for queue in queues], [True] * 3)
+        outbox, row = connection.outbox, connection.gone._row
+        lists = outbox._pings, outbox._pongs, outbox._too_late, connection.heartbeat._outstanding, row
+        self.assertEqual([items is EMPTY_LIST for items in lists], [True] * 5)
 
 
 class LockTests(unittest.TestCase):

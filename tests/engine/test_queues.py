@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import unittest
 from collections import deque
-from typing import Deque
+from typing import Deque, List
 
-from wssync.engine.queues import EMPTY, own
+from wssync.engine.queues import EMPTY, EMPTY_LIST, own, own_list
 
 
 class OwnTests(unittest.TestCase):
@@ -21,6 +21,13 @@ class OwnTests(unittest.TestCase):
         """With what is in it."""
         queue: Deque[int] = deque()
         self.assertIs(own(queue), queue)
+
+    def test_a_list_in_the_same_way(self) -> None:
+        """What is put in one is in no other, and it stays."""
+        first: List[int] = own_list(EMPTY_LIST)
+        first.append(1)
+        self.assertEqual((own_list(EMPTY_LIST), EMPTY_LIST), ([], []))
+        self.assertIs(own_list(first), first)
 
 
 if __name__ == "__main__":

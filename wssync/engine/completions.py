@@ -13,6 +13,7 @@ import threading
 from ..errors import WebSocketError
 from ..hints import TYPE_CHECKING, Callable, Generic, Iterable, List, NamedTuple, Optional, Protocol, TypeVar, Union
 from ..strand import Strand
+from .queues import EMPTY_LIST, own_list
 
 if TYPE_CHECKING:
 
@@ -119,10 +120,6 @@ class Handler(Completion[T]):
             call(self)
 
 
-_NOBODY: List[threading.Lock] = []
-"""The row in which nobody stands. Nothing is ever put in it."""
-
-
 class Latch:
     """Something that happens once, for whoever waits for it: `threading.Event` without its lock and its queue, which
     every connection would have three of, at ten times the cost.
@@ -137,7 +134,7 @@ class Latch:
     def __init__(self, mutex: Optional[threading.Lock] = None) -> None:
         self._happened = False
         self._mutex = threading.Lock() if mutex is None else mutex
-        self._row = _NOBODY
+        self._row: List[threading.Lock] = EMPTY_LIST
 
     def is_set(self) -> bool:
         """Whether it has happened."""
@@ -160,8 +157,7 @@ class Latch:
         gate.acquire()
         try:
             with self._mutex:
-                if self._row is _NOBODY:
-                    self._row = []
+                self._row = own_list(self._row)
                 self._row.append(gate)
             if not self._happened:
                 gate.acquire(timeout=-1.0 if timeout is None else max(timeout, 0.0))
@@ -172,7 +168,7 @@ class Latch:
                 except ValueError:
                     pass  # `set` was here
                 if not self._row:
-                    self._row = _NOBODY
+                    self._row = EMPTY_LIST
         return self._happened
 
 

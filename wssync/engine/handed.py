@@ -18,15 +18,12 @@ from itertools import repeat
 from ..hints import Callable, Deque, Iterable, List, Optional
 from ..strand import Series
 from .completions import Message, Result
+from .queues import EMPTY_LIST, own_list
 
 __all__ = ["Handed", "series_of"]
 
 _as_result = functools.partial(tuple.__new__, Result)
 """What `Result` does with a pair, without a call of Python's for each message."""
-
-
-_NO_SERIES: List[Series] = []
-"""Those of a connection that has had none. Nothing is ever put in it."""
 
 
 class Handed:
@@ -36,7 +33,7 @@ class Handed:
 
     def __init__(self) -> None:
         self._sizes: Optional[Deque[int]] = None  # most connections have no handlers, and a deque is heavy, empty too
-        self._series = _NO_SERIES
+        self._series: List[Series] = EMPTY_LIST
 
     def counting(self, message: Message) -> Iterable[None]:
         """Counts one that goes to the handler of a receive."""
@@ -54,8 +51,7 @@ class Handed:
 
     def counting_series(self, series: Series) -> Iterable[None]:
         """Counts all of these, which go to one handler, one after the other."""
-        if self._series is _NO_SERIES:
-            self._series = []
+        self._series = own_list(self._series)
         return map(self._series.append, (series,))
 
     def __len__(self) -> int:

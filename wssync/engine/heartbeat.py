@@ -16,6 +16,7 @@ import enum
 from ..hints import List, Optional
 from ..strand import Strand
 from .completions import Completion
+from .queues import EMPTY_LIST, own_list
 
 __all__ = ["Heartbeat", "Ping", "Verdict"]
 
@@ -39,10 +40,6 @@ class Verdict(enum.Enum):
     DEAD = "nothing was heard since that ping either"
 
 
-_NO_PINGS: List[Ping] = []
-"""Those of a connection that has had none. Nothing is ever put in it."""
-
-
 class Heartbeat:
     """The pings of one connection."""
 
@@ -51,7 +48,7 @@ class Heartbeat:
     def __init__(self, interval: Optional[float], timeout: Optional[float]) -> None:
         self._interval = interval
         self._timeout = timeout
-        self._outstanding = _NO_PINGS
+        self._outstanding: List[Ping] = EMPTY_LIST
         self._number = 0
         self._asked_at = 0.0
         self.heard_at: Optional[float] = 0.0
@@ -64,8 +61,7 @@ class Heartbeat:
             self._number += 1
             payload = self._number.to_bytes(8, "big")
         ping = Ping(payload, completion)
-        if self._outstanding is _NO_PINGS:
-            self._outstanding = []  # a deque, empty, would be heavier than all else here
+        self._outstanding = own_list(self._outstanding)  # a deque, empty, would be heavier than all else here
         self._outstanding.append(ping)
         return ping
 

@@ -48,6 +48,26 @@ _NOTHING: Any = object()
 class Inbox:
     """The receiving side of one connection."""
 
+    __slots__ = (
+        "__dict__",
+        "_barred",
+        "_each",
+        "_handed",
+        "_held",
+        "_left",
+        "_most_bytes",
+        "_most_messages",
+        "_over",
+        "_paused",
+        "_ran_low",
+        "_ready",
+        "_waiters",
+        "express",
+        "fault",
+        "has_had_messages",
+        "readiness",
+    )
+
     def __init__(self, limits: Tuple[Optional[int], Optional[int]]) -> None:
         self._most_messages, self._most_bytes = limits
         self._ready: Deque[Message] = EMPTY

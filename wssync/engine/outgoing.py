@@ -16,7 +16,7 @@ from ..protocol.closing import ClosingHandshake
 from ..protocol.frames import Opcode
 from .completions import Completion
 from .heartbeat import Ping
-from .queues import EMPTY, own
+from .queues import EMPTY, EMPTY_LIST, own, own_list
 
 __all__ = ["Message", "Outgoing", "ShortWay", "Unit"]
 
@@ -77,9 +77,9 @@ class Outgoing:
         self._now = now
         self._closing = closing
         self._messages: Deque[Message] = EMPTY
-        self._too_late: List[Message] = []
-        self._pings: List[Ping] = []
-        self._pongs: List[bytes] = []
+        self._too_late: List[Message] = EMPTY_LIST
+        self._pings: List[Ping] = EMPTY_LIST
+        self._pongs: List[bytes] = EMPTY_LIST
         self._close: Optional[Farewell] = None
         self._close_is_urgent = False
         self._closed = False
@@ -121,6 +121,7 @@ class Outgoing:
 
     def append_too_late(self, message: Message) -> None:
         """The connection is about to end: this message is never sent and fails with the others, as the last."""
+        self._too_late = own_list(self._too_late)
         self._too_late.append(message)
 
     def withdraw(self, message: Message) -> bool:
@@ -138,11 +139,13 @@ class Outgoing:
     def ping(self, ping: Ping) -> None:
         """Queue a ping before the messages."""
         self.express = None
+        self._pings = own_list(self._pings)
         self._pings.append(ping)
 
     def pong(self, payload: bytes) -> None:
         """Answer a ping; when too many answers wait, the oldest is given up for it."""
         self.express = None
+        self._pongs = own_list(self._pongs)
         self._pongs.append(payload)
         del self._pongs[:-MOST_PONGS]
 

@@ -36,6 +36,19 @@ is back in a thousandth of that."""
 class Reader(Receiver):
     """The receiving half of one open connection."""
 
+    __slots__ = (
+        "_aside_until",
+        "_descriptor",
+        "_lock",
+        "_receive_messages",
+        "_seen_turn",
+        "_slot",
+        "_turn",
+        "_unsettled",
+        "asleep",
+        "lent",
+    )
+
     def __init__(self, connection: Connection, stream: Stream, decoder: Decoder) -> None:
         super().__init__(connection, stream, decoder)
         direct = self._direct

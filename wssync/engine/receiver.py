@@ -43,6 +43,28 @@ Fetch = Callable[[int], Optional[bytes]]
 class Receiver:
     """Reads and decodes for one open connection, and publishes what that brings."""
 
+    __slots__ = (
+        "__dict__",
+        "_box",
+        "_connection",
+        "_cut",
+        "_decoded",
+        "_decoder",
+        "_direct",
+        "_heartbeat",
+        "_inbox",
+        "_is_fresh",
+        "_most",
+        "_now",
+        "_patient",
+        "_recv_into",
+        "_stream",
+        "_watch",
+        "at_end",
+        "interrupted",
+        "role",
+    )
+
     _much, _little = (READ,), (LITTLE,)
 
     def __init__(self, connection: Connection, stream: Stream, decoder: Decoder) -> None:

@@ -59,6 +59,8 @@ class Way(Begun, Protocol):
 class _Recording:
     """A frame, and behind it how many bytes of it the kernel took, as soon as each is known."""
 
+    __slots__ = ("__dict__", "_encoder", "_record")
+
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._record: List[Any] = []
@@ -77,6 +79,8 @@ class _Recording:
 
 class Staged(_Recording):
     """Through the encoder and the stream."""
+
+    __slots__ = ("_stream",)
 
     def __init__(self, encoder: Encoder, stream: Stream) -> None:
         super().__init__(encoder)
@@ -107,6 +111,8 @@ class Staged(_Recording):
 
 class Sealed(Staged):
     """Through the encoder, the one step of TLS, and the socket. What is longer than that step takes is staged."""
+
+    __slots__ = ("_flags", "_frame", "_keep", "_seal", "_sealed", "_send", "_sent")
 
     def __init__(self, encoder: Encoder, stream: Stream, sealing: streams.Sealing) -> None:
         super().__init__(encoder, stream)
@@ -158,6 +164,8 @@ class Sealed(Staged):
 
 class Direct(_Recording):
     """Through the encoder and the socket."""
+
+    __slots__ = ("_flags", "_send")
 
     def __init__(self, encoder: Encoder, direct: streams.Direct) -> None:
         super().__init__(encoder)
