@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import sys
 import threading
+import types
 import unittest
 from typing import Any, Callable, List, Tuple
 
@@ -16,6 +18,7 @@ import wssync
 from tests.protocol.wire import TEXT, frame
 from tests.threads import PATIENCE as PATIENCE
 from tests.threads import Running as Running
+from wssync.engine import accelerated
 from wssync.testing import Recorder, ServerConnection, WebSocketTestCase, stop_reading
 
 HAS_TRUSTME = importlib.util.find_spec("trustme") is not None
@@ -34,6 +37,34 @@ def texts(*messages: bytes) -> bytes:
 def names(recorder: Recorder) -> List[str]:
     """What was called so far, but for the making of tasks."""
     return [event.name for event in recorder.events if event.name != "did_create_task"]
+
+
+needs_shortening = unittest.skipIf(accelerated.shorten is accelerated._nothing, "functions are not shortened here")
+
+
+def as_written(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, which the accelerator does not go past."""
+    code: Any = function
+    copy = types.FunctionType(code.__code__, code.__globals__, code.__name__, code.__defaults__, code.__closure__)
+    copy.__kwdefaults__ = code.__kwdefaults__
+    return copy
+
+
+def times_begun(function: Callable[..., Any], call: Callable[[], object]) -> int:
+    """How often `call` begins the function's own code, and does not go past it."""
+    code, begun = getattr(function, "__code__", None), []
+
+    def profile(frame: types.FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code is code:
+            begun.append(event)
+
+    previous = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        call()
+    finally:
+        sys.setprofile(previous)
+    return len(begun)
 
 
 class Box:

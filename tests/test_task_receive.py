@@ -14,7 +14,17 @@ from unittest.mock import ANY
 import wssync
 import wssync.engine.completions
 from tests.support import cases, with_cases
-from tests.tasks import BAD_FRAME, PATIENCE, InlineExecutor, OnlineTestCase, Running, texts
+from tests.tasks import (
+    BAD_FRAME,
+    PATIENCE,
+    InlineExecutor,
+    OnlineTestCase,
+    Running,
+    as_written,
+    needs_shortening,
+    texts,
+    times_begun,
+)
 from wssync.executors import QueueExecutor
 from wssync.testing import Recorder, ServerConnection, drop, script
 
@@ -161,8 +171,40 @@ class ReceiveTests(OnlineTestCase):
                 peer.send("next")
                 return True
 
+            def __len__(self) -> int:  # which the accelerator asks
+                return int(bool(self))
+
         inbox.express = Gone()  # type: ignore[assignment] # it holds nothing at all
         self.assertEqual(task.receive(), "next")
+
+    @needs_shortening
+    def test_the_plainest_calls_go_past_the_function(self) -> None:
+        """With a message there; all else is begun in Python. Nobody can tell but by a profile."""
+        task, peer = self.pair()
+        peer.send_raw(texts(*(b"%d" % number for number in range(6))))
+        self.assertReceives(task, "0")
+        got: List[object] = []
+        receive = wssync.WebSocketTask.receive
+        for expected, call in (
+            (0, lambda: got.append(task.receive())),
+            (0, lambda: got.append(receive(task))),
+            (1, lambda: got.append(task.receive(timeout=PATIENCE))),
+            (1, lambda: got.append(task.receive(None))),
+            (0, lambda: got.append(next(iter(task)))),
+        ):
+            self.assertEqual(times_begun(receive, call), expected)
+        self.assertEqual(got, ["1", "2", "3", "4", "5"])
+        task.cancel()
+        self.assertEqual(times_begun(receive, lambda: self.assertRaises(wssync.Cancelled, task.receive)), 1)
+
+    def test_as_it_is_written(self) -> None:
+        """Gone past or not, it gives the same."""
+        task, peer = self.pair()
+        peer.send_raw(texts(b"one", b"two", b"three", b"four"))
+        receive = as_written(wssync.WebSocketTask.receive)
+        self.assertEqual(
+            [task.receive(), receive(task), receive(task), task.receive()], ["one", "two", "three", "four"]
+        )
 
     def _let_the_thread_read(self, task: wssync.WebSocketTask) -> None:
         """Let receives find that another caller has borrowed the reader's role, and wait in the row."""

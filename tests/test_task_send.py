@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import array
 import inspect
-import sys
 import threading
-import types
 import unittest
 import unittest.mock
 from typing import Any, Callable, List, Union, cast
@@ -14,8 +12,15 @@ from unittest.mock import ANY
 
 import wssync
 from tests.support import cases, with_cases
-from tests.tasks import PATIENCE, OnlineTestCase, Running, needs_trustme
-from wssync.protocol.speed import ACCELERATED
+from tests.tasks import (
+    PATIENCE,
+    OnlineTestCase,
+    Running,
+    as_written,
+    needs_shortening,
+    needs_trustme,
+    times_begun,
+)
 from wssync.testing import Recorder, ServerConnection, expect, script, stop_reading
 
 PEER_BUFFERS = 32 * 2**20
@@ -299,31 +304,7 @@ class FloodTests(OnlineTestCase):
 class ShortenedTests(OnlineTestCase):
     """Where there is an accelerator, the function may be gone past; nobody can tell but by a profile."""
 
-    def plain(self) -> Callable[..., None]:
-        """The same function, which is not gone past."""
-        send: Any = wssync.WebSocketTask.send
-        copy: Any = types.FunctionType(send.__code__, send.__globals__, send.__name__, send.__defaults__)
-        copy.__kwdefaults__ = send.__kwdefaults__
-        return cast("Callable[..., None]", copy)
-
-    def entered(self, call: Callable[[], object]) -> int:
-        """How often the function is begun, in its own code."""
-        begun: List[str] = []
-
-        def profile(frame: types.FrameType, event: str, argument: object) -> None:
-            if event == "call" and frame.f_code is wssync.WebSocketTask.send.__code__:
-                begun.append(event)
-
-        previous = sys.getprofile()
-        sys.setprofile(profile)
-        try:
-            call()
-        finally:
-            sys.setprofile(previous)
-        return len(begun)
-
-    @unittest.skipUnless(ACCELERATED and sys.version_info >= (3, 12), "functions are not shortened here")
-    @unittest.skipIf(sys.platform == "win32", "sockets are no files there")
+    @needs_shortening
     def test_the_plainest_calls_go_past_it(self) -> None:
         """Text or bytes, and nothing else, on an open connection; all else is begun in Python."""
 
@@ -343,9 +324,12 @@ class ShortenedTests(OnlineTestCase):
             (1, lambda: task.send("text", handler)),
             (1, lambda: task.send("x" * 70_000)),
         ):
-            self.assertEqual(self.entered(call), expected)
+            self.assertEqual(times_begun(wssync.WebSocketTask.send, call), expected)
         task.close()
-        self.assertEqual(self.entered(lambda: self.assertRaises(wssync.ConnectionClosed, task.send, "late")), 1)
+        late = times_begun(
+            wssync.WebSocketTask.send, lambda: self.assertRaises(wssync.ConnectionClosed, task.send, "late")
+        )
+        self.assertEqual(late, 1)
 
     @cases(
         text="h\u00e9llo",
@@ -354,11 +338,11 @@ class ShortenedTests(OnlineTestCase):
         number=5,
         long="x" * 70_000,
     )
-    def test_like_the_function(self, message: object) -> None:
+    def test_like_the_function(self, message: Any) -> None:
         """What it sends and what it raises are the same, whether it is gone past or not."""
         task, other = self.connect(), self.connect()
         outcomes = []
-        for call in (lambda: task.send(message), lambda: self.plain()(other, message)):  # type: ignore[call-overload]
+        for call in (lambda: task.send(message), lambda: as_written(wssync.WebSocketTask.send)(other, message)):
             try:
                 outcomes.append(call())
             except Exception as error:
@@ -367,7 +351,7 @@ class ShortenedTests(OnlineTestCase):
         for one in (task, other):
             one.send("after it")
             if outcomes[0] is None:
-                self.assertReceives(one, message)  # type: ignore[arg-type]
+                self.assertReceives(one, message)
             self.assertReceives(one, "after it")
 
     def test_before_and_after(self) -> None:

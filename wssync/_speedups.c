@@ -992,30 +992,38 @@ static PyType_Spec express_spec = {
     .slots = express_slots,
 };
 
-/* A task's `send`
+/* A task's `send` and `receive`
 
-   It stays the function of Python that it is, for whoever looks at it, wraps or overrides it. But called in its plainest
-   form, with the short way open, it sends from here: what the interpreter does to begin and end a function with defaults
-   is a third of all that there is to do. Everything else is left to the function. */
+   They stay the functions of Python that they are, for whoever looks at them, wraps or overrides them. But called in
+   their plainest form, with the short way open, they do all from here: what the interpreter needs to begin and end a
+   function with defaults is more than what there is to do. Everything else is left to the functions. */
 
-#if PY_VERSION_HEX >= 0x030C0000
+#if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED) /* without a GIL, slots are not read like this */
 #define CAN_SHORTEN
 
+/* From a task to what is open: the slots to go through, each of an object that has the one before. */
+#define STEPS 3
+typedef struct {
+    PyTypeObject *owner;
+    Py_ssize_t offset;
+} Slot;
+
 /* Of the main interpreter, in which alone functions are shortened: others may not share its objects. */
-static PyObject *connection_name, *outbox_name, *open_name;
+static Slot to_outbox[STEPS], to_inbox[STEPS];
+static PyObject *popleft_name;
 static vectorcallfunc in_python;
 
-/* What `task._connection.outbox.express` is; NULL with an exception. */
+/* What lies at the end of these slots, a borrowed reference; NULL where there is nothing, or something else. */
 static PyObject *
-short_way_of(PyObject *task)
+follow(PyObject *object, const Slot *slots)
 {
-    PyObject *connection = PyObject_GetAttr(task, connection_name);
-    PyObject *outbox = connection == NULL ? NULL : PyObject_GetAttr(connection, outbox_name);
-    PyObject *express = outbox == NULL ? NULL : PyObject_GetAttr(outbox, open_name);
-
-    Py_XDECREF(connection);
-    Py_XDECREF(outbox);
-    return express;
+    for (int i = 0; i < STEPS; i++) {
+        if (object == NULL || !PyObject_TypeCheck(object, slots[i].owner)) {
+            return NULL;
+        }
+        object = *(PyObject **)((char *)object + slots[i].offset);
+    }
+    return object;
 }
 
 /* What `send_at_once` says, False if the way is closed or not compiled; NULL with an exception. */
@@ -1024,17 +1032,16 @@ send_by(PyObject *express, PyObject *message)
 {
     PyObject *payload, *result;
 
-    if (Py_TYPE(express)->tp_dealloc != (destructor)express_dealloc) {
+    if (express == NULL || Py_TYPE(express)->tp_dealloc != (destructor)express_dealloc) {
         return Py_NewRef(Py_False);
     }
-    if (PyBytes_CheckExact(message)) {
-        return send_alone((Express *)express, WHOLE_BINARY, message);
-    }
-    payload = PyUnicode_AsUTF8String(message);
+    payload = PyBytes_CheckExact(message) ? Py_NewRef(message) : PyUnicode_AsUTF8String(message);
     if (payload == NULL) {
         return NULL;
     }
-    result = send_alone((Express *)express, WHOLE_TEXT, payload);
+    Py_INCREF(express);
+    result = send_alone((Express *)express, PyBytes_CheckExact(message) ? WHOLE_BINARY : WHOLE_TEXT, payload);
+    Py_DECREF(express);
     Py_DECREF(payload);
     return result;
 }
@@ -1042,15 +1049,13 @@ send_by(PyObject *express, PyObject *message)
 static PyObject *
 send_shortly(PyObject *function, PyObject *const *args, size_t count, PyObject *keywords)
 {
-    PyObject *express, *sent;
+    PyObject *sent;
 
     if (PyVectorcall_NARGS(count) != 2 || keywords != NULL
         || !(PyBytes_CheckExact(args[1]) || PyUnicode_CheckExact(args[1]))) {
         return in_python(function, args, count, keywords);
     }
-    express = short_way_of(args[0]);
-    sent = express == NULL ? NULL : send_by(express, args[1]);
-    Py_XDECREF(express);
+    sent = send_by(follow(args[0], to_outbox), args[1]);
     if (sent == Py_True) {
         Py_SETREF(sent, Py_NewRef(Py_None));
     }
@@ -1058,7 +1063,7 @@ send_shortly(PyObject *function, PyObject *const *args, size_t count, PyObject *
         Py_SETREF(sent, in_python(function, args, count, keywords));
     }
     else if (sent != NULL) { /* it has begun to leave */
-        PyObject *connection = PyObject_GetAttr(args[0], connection_name);
+        PyObject *connection = PyObject_GetAttrString(args[0], "_connection");
         if (connection == NULL) {
             Py_CLEAR(sent);
         }
@@ -1070,33 +1075,82 @@ send_shortly(PyObject *function, PyObject *const *args, size_t count, PyObject *
     return sent;
 }
 
+static PyObject *
+receive_shortly(PyObject *function, PyObject *const *args, size_t count, PyObject *keywords)
+{
+    PyObject *ready = NULL, *message = NULL;
+
+    if (PyVectorcall_NARGS(count) == 1 && keywords == NULL) {
+        ready = follow(args[0], to_inbox);
+    }
+    if (ready == NULL || ready == Py_None) {
+        return in_python(function, args, count, keywords);
+    }
+    Py_INCREF(ready); /* it may be replaced meanwhile */
+    if (PyObject_Size(ready) > 0) {
+        message = PyObject_CallMethodNoArgs(ready, popleft_name);
+    }
+    Py_DECREF(ready);
+    if (message == NULL && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_IndexError))) { /* none; another has it */
+        PyErr_Clear();
+        return in_python(function, args, count, keywords);
+    }
+    return message;
+}
+
+static int
+read_slots(PyObject *path, Slot *slots)
+{
+    if (!PyTuple_CheckExact(path) || PyTuple_GET_SIZE(path) != STEPS) {
+        PyErr_Format(PyExc_TypeError, "a way is a tuple of %d slots", STEPS);
+        return -1;
+    }
+    for (int i = 0; i < STEPS; i++) {
+        PyObject *member = PyTuple_GET_ITEM(path, i);
+        if (!Py_IS_TYPE(member, &PyMemberDescr_Type)
+            || ((PyMemberDescrObject *)member)->d_member->type != T_OBJECT_EX) {
+            PyErr_Format(PyExc_TypeError, "a slot of a class, not %.100s", Py_TYPE(member)->tp_name);
+            return -1;
+        }
+        Py_XSETREF(slots[i].owner, (PyTypeObject *)Py_NewRef(PyDescr_TYPE(member)));
+        slots[i].offset = ((PyMemberDescrObject *)member)->d_member->offset;
+    }
+    return 0;
+}
+
 PyDoc_STRVAR(
     shorten_doc,
-    "shorten(send, /)\n--\n\n"
-    "Let this method of tasks send from here, as far as that is all there is to do.\n\n"
-    "Does nothing in an interpreter that is not the main one.");
+    "shorten(send, outbox, receive, inbox, /)\n--\n\n"
+    "Let these methods of tasks go the short ways from here, as far as that is all there is to do.\n\n"
+    "The ways are the slots that lead from a task to what is open, `Outbox.express` and `Inbox.express`. Does nothing\n"
+    "in an interpreter that is not the main one.");
 
 static PyObject *
-shorten(PyObject *module, PyObject *function)
+shorten(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
-    if (!PyFunction_Check(function)) {
-        PyErr_Format(PyExc_TypeError, "only a function can be shortened, not %.100s", Py_TYPE(function)->tp_name);
+    if (check_count("shorten", count, 4, 4) < 0) {
+        return NULL;
+    }
+    if (!PyFunction_Check(args[0]) || !PyFunction_Check(args[2])) {
+        PyErr_SetString(PyExc_TypeError, "only functions can be shortened");
         return NULL;
     }
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         Py_RETURN_NONE;
     }
+    if (read_slots(args[1], to_outbox) < 0 || read_slots(args[3], to_inbox) < 0) {
+        return NULL;
+    }
     if (in_python == NULL) {
-        connection_name = PyUnicode_InternFromString("_connection");
-        outbox_name = PyUnicode_InternFromString("outbox");
-        open_name = PyUnicode_InternFromString("express");
-        if (!connection_name || !outbox_name || !open_name) {
+        popleft_name = PyUnicode_InternFromString("popleft");
+        if (popleft_name == NULL) {
             return NULL;
         }
-        in_python = ((PyFunctionObject *)function)->vectorcall;
+        in_python = ((PyFunctionObject *)args[0])->vectorcall;
     }
-    PyFunction_SetVectorcall((PyFunctionObject *)function, send_shortly);
+    PyFunction_SetVectorcall((PyFunctionObject *)args[0], send_shortly);
+    PyFunction_SetVectorcall((PyFunctionObject *)args[2], receive_shortly);
     Py_RETURN_NONE;
 }
 #endif
@@ -1191,7 +1245,7 @@ static PyMethodDef methods[] = {
 #ifdef HAVE_SOCKETS
     {"receive_messages", FASTCALL(receive_messages), METH_FASTCALL, receive_messages_doc},
 #ifdef CAN_SHORTEN
-    {"shorten", shorten, METH_O, shorten_doc},
+    {"shorten", FASTCALL(shorten), METH_FASTCALL, shorten_doc},
 #endif
 #endif
     {NULL, NULL, 0, NULL},

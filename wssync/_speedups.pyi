@@ -9,7 +9,9 @@ def mask_into(target: bytearray, start: int, data: _Buffer, key: bytes, /) -> No
 def receive_messages(
     descriptor: int, most: int, limit: Optional[int], messages: List[Any], rest: List[Any], /
 ) -> Tuple[int, int]: ...
-def shorten(send: Callable[..., None], /) -> None: ...
+def shorten(
+    send: Callable[..., None], outbox: Tuple[Any, ...], receive: Callable[..., Any], inbox: Tuple[Any, ...], /
+) -> None: ...
 
 class Express:
     sent: int

@@ -68,6 +68,18 @@ class SessionTask:
     `count_of_bytes_client_expects_to_send` and `count_of_bytes_client_expects_to_receive` (-1: unknown).
     """
 
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_connection",
+        "_plan",
+        "_session",
+        "_starting",
+        "original_request",
+        "task_identifier",
+    )
+
+    # What is seldom set: the dictionary is made when it is.
     task_description: Optional[str] = None
     priority: float = 0.5
     count_of_bytes_client_expects_to_send: int = -1

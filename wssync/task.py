@@ -25,9 +25,11 @@ from .engine.accelerated import shorten
 from .engine.blocking import answer, wait_or_withdraw
 from .engine.completions import Handler, Message, Result, ThreadEnd, Waiter, wait_within
 from .engine.goodbye import remember_fork
-from .engine.state import Phase
+from .engine.inbox import Inbox
+from .engine.outgoing import Outgoing
+from .engine.state import Phase, State
 from .errors import ConnectionClosed, WebSocketError
-from .hints import TYPE_CHECKING, Callable, Iterator, Optional, Tuple, Type, Union, overload
+from .hints import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple, Type, Union, overload
 from .protocol.closing import CloseCode, encode_close
 from .protocol.frames import MAX_CONTROL_PAYLOAD, Opcode
 from .session_task import SessionTask
@@ -384,7 +386,17 @@ class WebSocketTask(SessionTask):
         return self._connection.outbox.buffered_amount
 
 
-shorten(WebSocketTask.send)
+def _slots(*names: Tuple[type, str]) -> Tuple[Any, ...]:
+    return tuple(vars(owner)[name] for owner, name in names)
+
+
+def _shorten() -> None:
+    send_way = _slots((SessionTask, "_connection"), (State, "outbox"), (Outgoing, "express"))
+    receive_way = _slots((SessionTask, "_connection"), (State, "inbox"), (Inbox, "express"))
+    shorten(WebSocketTask.send, send_way, WebSocketTask.receive, receive_way)
+
+
+_shorten()
 
 
 def _refuse_fresh(connection: Connection, call: str) -> None:

@@ -23,8 +23,10 @@ from tests.protocol.soups import soup
 from tests.protocol.wire import BINARY, PING, TEXT, frame
 from tests.support import cases, with_cases
 from tests.threads import PATIENCE, Running
+from wssync import task
 from wssync.engine import accelerated
 from wssync.engine.accelerated import CompiledExpress, receive_messages
+from wssync.engine.express import Express
 from wssync.protocol import speed
 from wssync.protocol.frames import cut_messages
 
@@ -55,7 +57,7 @@ class ChoiceTests(unittest.TestCase):
         """Until Python 3.12: all but that; it leaves them as they are."""
         module = self.load(True, "Express", "receive_messages")
         self.assertEqual((module.CompiledExpress, module.receive_messages), ("Express", "receive_messages"))
-        self.assertIsNone(module.shorten(module.shorten))
+        self.assertIsNone(module.shorten(module.shorten, (), module.shorten, ()))
 
     def test_with_one_that_has_no_sockets(self) -> None:
         """On Windows: neither."""
@@ -126,38 +128,124 @@ class Alarm(Exception):
     """What a signal handler raises."""
 
 
+class Step:
+    """Something in a row of slots."""
+
+    __slots__ = ("_slot",)
+
+    def __init__(self, content: object) -> None:
+        self._slot = content
+
+
+WAY = (Step.__dict__["_slot"],) * 3
+"""From one to the third behind it."""
+
+
+class Ready(List[str]):
+    """A queue."""
+
+    def popleft(self) -> str:
+        """The first."""
+        return self.pop(0)
+
+
+class Vanishing(Ready):
+    """A queue whose last message somebody else takes first."""
+
+    def __len__(self) -> int:
+        return super().__len__() + 1
+
+
 @unittest.skipIf(accelerated.shorten is accelerated._nothing, "functions are not shortened here")
 class ShortenTests(unittest.TestCase):
-    """See `tests.test_task_send` for what comes of it."""
+    """See `tests.test_task_send` and `tests.test_task_receive` for what comes of it."""
+
+    def tearDown(self) -> None:
+        """The ways of tasks are as they were."""
+        task._shorten()
+
+    def shortened(self) -> Tuple[Callable[..., Any], Callable[..., Any]]:
+        """Two functions that say what they were called with."""
+
+        def send(*arguments: object, **more: object) -> Any:
+            return "send", arguments, more
+
+        def receive(*arguments: object, **more: object) -> Any:
+            return "receive", arguments, more
+
+        accelerated.shorten(send, WAY, receive, WAY)
+        return send, receive
 
     def test_refusals(self) -> None:
-        """What is no function of Python."""
+        """What is no function of Python, and no way of three slots."""
+
+        def good() -> None: ...
+
         for wrong in (None, len, "send", type(self), self.test_refusals):
-            with self.assertRaisesRegex(TypeError, "only a function"):
-                accelerated.shorten(cast("Any", wrong))
+            with self.assertRaisesRegex(TypeError, "only functions"):
+                accelerated.shorten(cast("Any", wrong), WAY, good, WAY)
+            with self.assertRaisesRegex(TypeError, "only functions"):
+                accelerated.shorten(good, WAY, cast("Any", wrong), WAY)
+        for way in (WAY[:2], [*WAY], None, (*WAY, WAY[0])):
+            with self.assertRaisesRegex(TypeError, "three|3"):
+                accelerated.shorten(good, cast("Any", way), good, WAY)
+        number = vars(type(memoryview(b"").__class__)).get("__dictoffset__")
+        for slot in (None, "_slot", property(), vars(ShortenTests)["tearDown"], number):
+            with self.assertRaisesRegex(TypeError, "a slot of a class"):
+                accelerated.shorten(good, WAY, good, (WAY[0], slot, WAY[0]))
+        with self.assertRaises(TypeError):
+            accelerated.shorten(good, WAY, good)  # type: ignore[call-arg]
 
-    def test_a_function_that_fails(self) -> None:
-        """It is called for whatever is not of the plainest form, and its error is its own; others go by."""
+    def test_other_forms_are_for_the_functions(self) -> None:
+        """Whatever is not the plainest, or is called on something else."""
+        send, receive = self.shortened()
+        self.assertEqual(send(), ("send", (), {}))
+        self.assertEqual(send(1, "2", "3"), ("send", (1, "2", "3"), {}))
+        self.assertEqual(send(1, message="2"), ("send", (1,), {"message": "2"}))
+        self.assertEqual(receive(1, 2), ("receive", (1, 2), {}))
+        self.assertEqual(receive(1, timeout=2), ("receive", (1,), {"timeout": 2}))
+        for one in (object(), Step(None), Step(object()), Step(Step(None)), Step.__new__(Step), None, 1):
+            self.assertEqual(send(one, "text"), ("send", (one, "text"), {}))
+            self.assertEqual(receive(one), ("receive", (one,), {}))
 
-        def send(*arguments: object, **more: object) -> Tuple[object, object]:
-            raise ArithmeticError
+    def test_a_way_that_is_closed(self) -> None:
+        """None, or something that is not compiled, or holds nothing: the functions see to it."""
+        send, receive = self.shortened()
+        for open_way in (None, Ready()):
+            one = Step(Step(Step(open_way)))
+            self.assertEqual(send(one, "text"), ("send", (one, "text"), {}))
+            self.assertEqual(send(one, b"bytes"), ("send", (one, b"bytes"), {}))
+            self.assertEqual(receive(one), ("receive", (one,), {}))
+        one = Step(Step(Step(Express)))
+        self.assertEqual(send(one, "text"), ("send", (one, "text"), {}))
 
-        accelerated.shorten(send)  # type: ignore[arg-type]
-        for call in (lambda: send(), lambda: send(1, 2), lambda: send(1, "2", "3"), lambda: send(1, message="2")):
-            self.assertRaises(ArithmeticError, call)
-        self.assertRaises(AttributeError, send, object(), "text")
+    def test_a_queue(self) -> None:
+        """The first is taken, without the function; where another was quicker, the function sees to it."""
+        _, receive = self.shortened()
+        one = Step(Step(Step(Ready(["first", "second"]))))
+        self.assertEqual([receive(one), receive(one)], ["first", "second"])
+        one = Step(Step(Step(Vanishing())))
+        self.assertEqual(receive(one), ("receive", (one,), {}))
 
-    def test_anything_that_looks_like_a_task(self) -> None:
-        """A short way that is not compiled, or none, is left to the function."""
+    def test_a_queue_that_is_replaced_meanwhile(self) -> None:
+        """Its place is not all that keeps it."""
+        _, receive = self.shortened()
+        place = Step(None)
 
-        def send(task: object, message: object) -> object:
-            return message
+        class Leaving(Ready):
+            def __len__(self) -> int:
+                place._slot = None
+                return 1
 
-        accelerated.shorten(send)  # type: ignore[arg-type]
-        for express in (None, object(), send):
-            outbox = types.SimpleNamespace(express=express)
-            task = types.SimpleNamespace(_connection=types.SimpleNamespace(outbox=outbox))
-            self.assertEqual([send(task, "text"), send(task, b"bytes")], ["text", b"bytes"])
+        place._slot = Leaving(["one"])
+        self.assertEqual(receive(Step(Step(place))), "one")
+
+    def test_another_error_of_a_queue(self) -> None:
+        """It goes to the caller."""
+        _, receive = self.shortened()
+        one = Step(Step(Step(Vanishing())))
+        with mock.patch.object(Vanishing, "popleft", side_effect=ArithmeticError), self.assertRaises(ArithmeticError):
+            receive(one)
 
 
 @needs_compiled

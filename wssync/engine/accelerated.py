@@ -14,17 +14,22 @@ if TYPE_CHECKING:
 
 __all__ = ["CompiledExpress", "ReceiveMessages", "receive_messages", "shorten"]
 
+Send = Callable[..., None]
+Receive = Callable[..., Any]
+Slots = Tuple[Any, ...]
+
 ReceiveMessages = Callable[[int, int, Optional[int], List[Any], List[Any]], Tuple[int, int]]
 
 
-def _nothing(send: Callable[..., None]) -> None:
-    """Leave it as it is."""
+def _nothing(send: Send, outbox: Slots, receive: Receive, inbox: Slots) -> None:
+    """Leave them as they are."""
 
 
 receive_messages: Optional[ReceiveMessages] = None
 CompiledExpress: Optional[Callable[..., Express]] = None
-shorten: Callable[[Callable[..., None]], None] = _nothing
-"""Let a task's `send` go the short way by itself when that is all there is to do. It stays a function in all else."""
+shorten: Callable[[Send, Slots, Receive, Slots], None] = _nothing
+"""Let a task's `send` and `receive` go the short ways by themselves when that is all there is to do. They stay
+functions in all else. The slots lead from a task to what `Outbox.express` and `Inbox.express` are."""
 
 if ACCELERATED:
     try:
