@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import inspect
+import sys
 import threading
 import unittest
 import unittest.mock
@@ -325,6 +326,12 @@ class ShortenedTests(OnlineTestCase):
             (1, lambda: task.send("x" * 70_000)),
         ):
             self.assertEqual(times_begun(wssync.WebSocketTask.send, call), expected)
+        sys.setprofile(lambda *event: None)
+        try:
+            begun = times_begun(wssync.WebSocketTask.send, lambda: task.send("seen by who traces"))
+        finally:
+            sys.setprofile(None)
+        self.assertEqual(begun, 1)
         task.close()
         late = times_begun(
             wssync.WebSocketTask.send, lambda: self.assertRaises(wssync.ConnectionClosed, task.send, "late")

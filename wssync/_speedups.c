@@ -8,8 +8,9 @@
    Three rules for whoever changes it:
    - Nothing is read or written but what a length checked just before allows; arithmetic on lengths that a peer sent is
      done so that it cannot overflow (compare what is left, do not add to where we are).
-   - No state of its own: every interpreter, and every thread without a GIL, may be in here at once. What a function
-     writes to is an object that it has just made and that nobody else has seen; or an Express, by who has won its role.
+   - No state of its own but how the main interpreter's functions are shortened: every interpreter, and every thread
+     without a GIL, may be in here at once. What a function writes to is an object that it has just made and that nobody
+     else has seen; or an Express, by who has won its role.
    - The GIL is let go only round work on many bytes, with nothing of Python's touched meanwhile. Input that is not
      `bytes` stays exported until its function returns, so it can neither move nor shrink. */
 
@@ -693,9 +694,6 @@ send_message(Express *self, unsigned char first, PyObject *payload)
     PyObject *compressed = NULL;
     Py_ssize_t on_wire;
 
-    if (next_key(self, key) < 0) {
-        return NULL;
-    }
     if (self->compress != NULL) {
         self->is_ahead = 1;
         compressed = PyObject_CallOneArg(self->compress, payload);
@@ -712,8 +710,18 @@ send_message(Express *self, unsigned char first, PyObject *payload)
             return NULL;
         }
     }
-    on_wire = compressed == NULL ? send_frame(self, first, payload, key)
-                                 : send_frame(self, first | RSV1, compressed, key);
+    if (next_key(self, key) < 0) {
+        on_wire = -1;
+    }
+    else if (UNLIKELY(self->descriptor < 0)) { /* closed meanwhile: a signal handler that has forked */
+        errno = EBADF;
+        PyErr_SetFromErrno(PyExc_OSError);
+        on_wire = -1;
+    }
+    else {
+        on_wire = compressed == NULL ? send_frame(self, first, payload, key)
+                                     : send_frame(self, first | RSV1, compressed, key);
+    }
     Py_XDECREF(compressed);
     if (UNLIKELY(on_wire < 0)) {
         return NULL;
@@ -728,22 +736,43 @@ send_message(Express *self, unsigned char first, PyObject *payload)
     Py_RETURN_TRUE;
 }
 
+/* Raise what is pending with an earlier error as its context; takes over the reference to that. */
+static void
+raise_in_context(PyObject *earlier)
+{
+    PyObject *error = PyErr_GetRaisedException();
+
+    if (error == earlier) {
+        Py_DECREF(earlier);
+    }
+    else {
+        PyException_SetContext(error, earlier);
+    }
+    PyErr_SetRaisedException(error);
+}
+
 /* Write role, and an exception. False if it says that the connection broke, which the outbox then knows; else NULL. */
 static PyObject *
 after_exception(Express *self)
 {
     PyObject *error = PyErr_GetRaisedException();
-    PyObject *broke = PyObject_CallMethod(self->outbox, "broke", "OO", self, error);
+    PyObject *broke = NULL;
 
-    if (broke != NULL && broke != Py_True) {
-        PyErr_SetRaisedException(error);
-        Py_SETREF(broke, NULL);
+    /* Before any call of Python, at which something else could strike: see the twin. */
+    if (PyObject_SetAttr(self->outbox, self->express_name, Py_None) == 0
+        && PyObject_SetAttrString(self->outbox, "struck", (PyObject *)self) == 0) {
+        broke = PyObject_CallMethod(self->outbox, "broke", "OO", self, error);
+    }
+    if (broke == NULL) {
+        raise_in_context(error);
+    }
+    else if (broke == Py_True) {
+        Py_DECREF(error);
+        Py_SETREF(broke, Py_NewRef(Py_False));
     }
     else {
-        Py_DECREF(error);
-        if (broke != NULL) {
-            Py_SETREF(broke, Py_NewRef(Py_False));
-        }
+        PyErr_SetRaisedException(error);
+        Py_CLEAR(broke);
     }
     return broke;
 }
@@ -790,9 +819,11 @@ leave(Express *self, int taken, PyObject *result)
         open = done == NULL ? -1 : 0;
         Py_XDECREF(done);
     }
-    if (UNLIKELY(open < 0)) { /* an interrupt, which says more than what it came upon */
-        Py_XDECREF(error);
+    if (UNLIKELY(open < 0)) {
         Py_CLEAR(result);
+        if (error != NULL) {
+            raise_in_context(error);
+        }
     }
     else if (error != NULL) {
         PyErr_SetRaisedException(error);
@@ -807,6 +838,10 @@ send_alone(Express *self, unsigned char first, PyObject *payload)
     PyObject *result;
     int taken, open;
 
+    if (UNLIKELY(self->outbox == NULL)) {
+        PyErr_SetString(PyExc_TypeError, "this Express was not made whole");
+        return NULL;
+    }
     if (PyBytes_GET_SIZE(payload) > LONG_PAYLOAD) {
         Py_RETURN_FALSE;
     }
@@ -847,7 +882,7 @@ express_send_at_once(Express *self, PyObject *const *args, Py_ssize_t count)
     if (UNLIKELY(first == -1 && PyErr_Occurred())) {
         return NULL;
     }
-    if (UNLIKELY(first < 0 || first > 0xFF || !PyBytes_CheckExact(args[1]) || self->outbox == NULL)) {
+    if (UNLIKELY(first < 0 || first > 0xFF || !PyBytes_CheckExact(args[1]))) {
         PyErr_SetString(PyExc_TypeError, "a message is the first byte of its frame and bytes");
         return NULL;
     }
@@ -884,6 +919,17 @@ express_forget(Express *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(close_doc, "close()\n--\n\nSee wssync.engine.express.Express.close.");
+
+static PyObject *
+express_close(Express *self, PyObject *unused)
+{
+    (void)unused;
+    self->descriptor = -1;
+    Py_CLEAR(self->keys); /* after a fork they are the parent's */
+    Py_RETURN_NONE;
+}
+
 static int
 express_init(Express *self, PyObject *args, PyObject *keywords)
 {
@@ -898,10 +944,10 @@ express_init(Express *self, PyObject *args, PyObject *keywords)
             args, "OOOOOii:Express", &outbox, &lock, &flush, &fresh_keys, &compress, &descriptor, &flags)) {
         return -1;
     }
-    self->is_owned_name = PyUnicode_InternFromString("_is_owned");
-    self->acquire_name = PyUnicode_InternFromString("acquire");
-    self->release_name = PyUnicode_InternFromString("release");
-    self->express_name = PyUnicode_InternFromString("express");
+    Py_XSETREF(self->is_owned_name, PyUnicode_InternFromString("_is_owned"));
+    Py_XSETREF(self->acquire_name, PyUnicode_InternFromString("acquire"));
+    Py_XSETREF(self->release_name, PyUnicode_InternFromString("release"));
+    Py_XSETREF(self->express_name, PyUnicode_InternFromString("express"));
     if (!self->is_owned_name || !self->acquire_name || !self->release_name || !self->express_name) {
         return -1;
     }
@@ -964,6 +1010,7 @@ static PyMethodDef express_methods[] = {
     {"send_at_once", FASTCALL(express_send_at_once), METH_FASTCALL, send_at_once_doc},
     {"rest", (PyCFunction)express_rest, METH_NOARGS, rest_doc},
     {"forget", (PyCFunction)express_forget, METH_NOARGS, forget_doc},
+    {"close", (PyCFunction)express_close, METH_NOARGS, close_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -994,9 +1041,10 @@ static PyType_Spec express_spec = {
 
 /* A task's `send` and `receive`
 
-   They stay the functions of Python that they are, for whoever looks at them, wraps or overrides them. But called in
-   their plainest form, with the short way open, they do all from here: what the interpreter needs to begin and end a
-   function with defaults is more than what there is to do. Everything else is left to the functions. */
+   They stay the functions of Python that they are, for whoever looks at them, wraps or overrides them, traces or debugs
+   them. But called in their plainest form, with the short way open, they do all from here: what the interpreter needs to
+   begin and end a function with defaults is more than what there is to do. Everything else is left to the functions.
+   (Tools that use `sys.monitoring`, as cProfile does, see a call, and no function that begins.) */
 
 #if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED) /* without a GIL, slots are not read like this */
 #define CAN_SHORTEN
@@ -1011,6 +1059,7 @@ typedef struct {
 /* Of the main interpreter, in which alone functions are shortened: others may not share its objects. */
 static Slot to_outbox[STEPS], to_inbox[STEPS];
 static PyObject *popleft_name;
+static PyObject *send_code, *receive_code; /* borrowed, to be compared alone */
 static vectorcallfunc in_python;
 
 /* What lies at the end of these slots, a borrowed reference; NULL where there is nothing, or something else. */
@@ -1024,6 +1073,17 @@ follow(PyObject *object, const Slot *slots)
         object = *(PyObject **)((char *)object + slots[i].offset);
     }
     return object;
+}
+
+/* Whether the function is still the one that was shortened, and nobody watches what is called: a debugger or a tracer
+   means to see the function, whoever has given it other code means that. */
+static int
+may_go_past(PyObject *function, PyObject *code)
+{
+    const PyThreadState *thread = PyThreadState_Get();
+
+    return ((PyFunctionObject *)function)->func_code == code && thread->c_tracefunc == NULL
+           && thread->c_profilefunc == NULL;
 }
 
 /* What `send_at_once` says, False if the way is closed or not compiled; NULL with an exception. */
@@ -1046,13 +1106,22 @@ send_by(PyObject *express, PyObject *message)
     return result;
 }
 
+/* Whether a message is text or bytes themselves, and few enough: what is long would be made UTF-8 twice. */
+static int
+is_short(PyObject *message)
+{
+    return PyBytes_CheckExact(message)
+               ? PyBytes_GET_SIZE(message) <= LONG_PAYLOAD
+               : PyUnicode_CheckExact(message) && PyUnicode_GET_LENGTH(message) <= LONG_PAYLOAD;
+}
+
 static PyObject *
 send_shortly(PyObject *function, PyObject *const *args, size_t count, PyObject *keywords)
 {
     PyObject *sent;
 
-    if (PyVectorcall_NARGS(count) != 2 || keywords != NULL
-        || !(PyBytes_CheckExact(args[1]) || PyUnicode_CheckExact(args[1]))) {
+    if (PyVectorcall_NARGS(count) != 2 || keywords != NULL || !is_short(args[1])
+        || !may_go_past(function, send_code)) {
         return in_python(function, args, count, keywords);
     }
     sent = send_by(follow(args[0], to_outbox), args[1]);
@@ -1080,7 +1149,7 @@ receive_shortly(PyObject *function, PyObject *const *args, size_t count, PyObjec
 {
     PyObject *ready = NULL, *message = NULL;
 
-    if (PyVectorcall_NARGS(count) == 1 && keywords == NULL) {
+    if (PyVectorcall_NARGS(count) == 1 && keywords == NULL && may_go_past(function, receive_code)) {
         ready = follow(args[0], to_inbox);
     }
     if (ready == NULL || ready == Py_None) {
@@ -1149,6 +1218,8 @@ shorten(PyObject *module, PyObject *const *args, Py_ssize_t count)
         }
         in_python = ((PyFunctionObject *)args[0])->vectorcall;
     }
+    send_code = ((PyFunctionObject *)args[0])->func_code;
+    receive_code = ((PyFunctionObject *)args[2])->func_code;
     PyFunction_SetVectorcall((PyFunctionObject *)args[0], send_shortly);
     PyFunction_SetVectorcall((PyFunctionObject *)args[2], receive_shortly);
     Py_RETURN_NONE;

@@ -227,6 +227,30 @@ class ShortenTests(unittest.TestCase):
         one = Step(Step(Step(Vanishing())))
         self.assertEqual(receive(one), ("receive", (one,), {}))
 
+    def test_other_code(self) -> None:
+        """Who gives a function other code means that to run; who profiles or traces means to see it."""
+        if sys.gettrace() is not None:
+            self.skipTest("nothing is gone past under a tracer")
+        _, receive = self.shortened()
+        one = Step(Step(Step(Ready(["first", "second"]))))
+        sys.setprofile(lambda *event: None)
+        try:
+            got = receive(one)
+        finally:
+            sys.setprofile(None)
+        self.assertEqual(got, ("receive", (one,), {}))
+        self.assertEqual(receive(one), "first")
+        receive.__code__ = (lambda one: "other").__code__
+        self.assertEqual(receive(one), "other")
+
+    def test_one_that_is_not_whole(self) -> None:
+        """It sends nothing, and says so."""
+        send, _ = self.shortened()
+        assert CompiledExpress is not None
+        kind: Any = CompiledExpress
+        with self.assertRaisesRegex(TypeError, "whole"):
+            send(Step(Step(Step(kind.__new__(kind)))), b"text")
+
     def test_a_queue_that_is_replaced_meanwhile(self) -> None:
         """Its place is not all that keeps it."""
         _, receive = self.shortened()

@@ -239,6 +239,23 @@ class SendTests(RoleCase):
         self.assertEqual((self.outbox.buffered_amount, self.outbox.counts.sent), (0, 10))
         self.assertIs(self.send(), True)
 
+    def test_one_whose_taking_over_was_interrupted_counts(self) -> None:
+        """It leaves whole, and that is what is counted."""
+        self.stream.takes = self.stream.room = 5
+        add = self.outbox._add_to_flight
+
+        def interrupted(message: Message) -> None:
+            add(message)
+            raise Interrupt
+
+        with mock.patch.object(self.outbox, "_add_to_flight", interrupted), self.assertRaises(Interrupt):
+            self.send(b"hello")
+        self.stream.take()
+        self.rig.settle()
+        self.assertEqual(self.rig.sent(), binary(b"hello"))
+        self.assertEqual((self.outbox.counts.sent, self.outbox.counts.messages_sent), (5, 1))
+        self.assertEqual(self.outbox.buffered_amount, 0)
+
     def test_a_kernel_that_takes_nothing(self) -> None:
         """The same: the frame is made, and has its place."""
         self.stream.takes = 0
@@ -398,6 +415,40 @@ class SocketTests(RoleCase):
             number += 1
             self.doCleanups()
         self.assertGreater(number, 2 if compiled else 3)
+
+    @cases(WAYS)
+    def test_two_interrupts_at_once(self, compiled: bool) -> None:
+        """The second strikes before anybody could look after the frame that the first has left half sent."""
+        rig = self.rig(compiled)
+        outbox = rig.connection.outbox
+        payload = b"hello" * 10_000
+        keep = mock.patch.object(outbox, "keep_rest", side_effect=Interrupt)
+        broke = mock.patch.object(outbox, "broke", side_effect=Interrupt)
+        pump = mock.patch.object(outbox, "pump", side_effect=Interrupt)
+        with keep, broke, pump, self.assertRaises(Interrupt):
+            while True:
+                rig.send_at_once(BINARY, payload)
+        self.assertTrue(rig.woken())
+        self.assertEqual((outbox.has_rest, outbox.is_clean, outbox.express), (True, False, None))
+        self.assertIs(rig.send_at_once(BINARY, b"refused"), False)
+        rig.send(b"later")
+        frames = rig.write_out()
+        self.assertEqual((frames[-1], {*frames[:-1]}), (*binary(b"later"), {*binary(payload)}))
+        self.assertIsNone(outbox.struck)
+        self.assertIs(rig.send_at_once(BINARY, b"again"), True)
+
+    def test_two_interrupts_at_once_in_a_compressor(self) -> None:
+        """What it has seen is not known then: the connection counts as broken, and nothing follows."""
+        rig = self.rig(False)
+        outbox = rig.connection.outbox
+        short: Any = outbox.express
+        unknown = ConnectionClosed("sending was interrupted")
+        short._way = mock.Mock(**{"send.side_effect": Interrupt, "rest.side_effect": unknown})
+        with mock.patch.object(outbox, "broke", side_effect=Interrupt), self.assertRaises(Interrupt):
+            rig.send_at_once(BINARY, b"x")
+        self.assertIs(outbox.broken, unknown)
+        self.assertIsNone(outbox.struck)
+        self.assertEqual(rig.fetch(), [])
 
     def test_an_interrupt_leaves_nothing_of_others_behind(self) -> None:
         """What another thread queued while the role was held is written, or the engine thread knows of it."""

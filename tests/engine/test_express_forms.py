@@ -45,6 +45,7 @@ class Outbox:
     def __init__(self) -> None:
         self.role = Role()
         self.express: Any = None
+        self.struck: Any = None
         self.told: List[Tuple[Any, ...]] = []
         self.is_broken = True
         self.flushes = 0
@@ -274,8 +275,10 @@ class SendingTests(ExpressCase):
         express = self.make(compiled)
         self.peer.close()
         self.outbox.is_broken = False
-        with mock.patch.object(self.outbox, "flush", side_effect=Interrupt), self.assertRaises(Interrupt):
+        flush = mock.patch.object(self.outbox, "flush", side_effect=Interrupt)
+        with flush, self.assertRaises(Interrupt) as caught:
             express.send_at_once(BINARY, b"x")
+        self.assertIs(type(caught.exception.__context__), BrokenPipeError)
         self.assertFree()
 
     @cases(FORMS)
@@ -296,12 +299,16 @@ class SendingTests(ExpressCase):
         self.assertFree()
 
     @cases(FORMS)
-    def test_an_error_of_the_outbox_itself(self, compiled: bool) -> None:
-        """It goes to the caller, and the role is free."""
+    def test_an_interrupt_before_the_outbox_could_hear_of_an_error(self, compiled: bool) -> None:
+        """It goes to the caller, behind the error; the way is closed, the role free, and who may have begun is told."""
         express = self.make(compiled)
         self.peer.close()
-        with mock.patch.object(self.outbox, "broke", side_effect=Interrupt), self.assertRaises(Interrupt):
+        with mock.patch.object(self.outbox, "broke", side_effect=Interrupt), self.assertRaises(Interrupt) as caught:
             express.send_at_once(BINARY, b"x")
+        self.assertIs(type(caught.exception.__context__), BrokenPipeError)
+        self.assertIsNone(self.outbox.express)
+        self.assertIs(self.outbox.struck, self.way(express))
+        self.assertEqual(self.outbox.flushes, 1)
         self.assertFree()
 
     @cases(FORMS)
@@ -473,6 +480,19 @@ class CompiledTests(ExpressCase):
             express.send_at_once(BINARY, b"x")
         with self.assertRaises(ConnectionClosed):
             express.rest()
+
+    def test_closed_meanwhile(self) -> None:
+        """A signal handler that interrupts the compressor, and forks: the child has the number of a socket, no more."""
+
+        def compress(payload: bytes) -> bytes:
+            self.express.close()
+            return payload
+
+        self.express = self.kind(*self.arguments(compress=compress))
+        self.outbox.express = self.express
+        self.assertIs(self.express.send_at_once(BINARY, b"x"), False)
+        [(_, error)] = self.outbox.told
+        self.assertEqual((error.errno, self.came()), (errno.EBADF, b""))
 
     def test_an_outbox_that_says_nothing_of_it(self) -> None:
         """An error of looking at it goes to the caller, and the role is free."""

@@ -354,6 +354,24 @@ class PartialTests(OutboxTestCase):
         self.assertEqual([len(payload) for payload in self.payloads()], [4 * PIECE, 9])
         self.assertTrue(message.completion.done)
 
+    def test_what_left_with_a_long_message_is_told_first(self) -> None:
+        """A short one before it has left whole with its first piece, whatever becomes of the next."""
+        short = self.append(b"short")
+        self.append(b"x" * (3 * PIECE))
+        self.stream.fails_at = self.stream.total + PIECE + 100
+        self.outbox.pump(PLENTY)
+        self.assertIsNotNone(self.outbox.broken)
+        self.assertEqual((short.completion.done, short.completion.error), (True, None))
+        self.assertEqual((self.outbox.counts.sent, self.outbox.counts.messages_sent), (5, 1))
+
+    def test_several_on_their_way(self) -> None:
+        """Each counts for what it has, until the kernel has told of all."""
+        for _ in range(5):
+            self.append(b"x" * 1000)
+        self.stream.holds = True
+        self.outbox.pump(PLENTY)
+        self.assertEqual((self.outbox.leaving, self.outbox.counts.sent), (5000, 0))
+
     def test_a_piece_that_is_not_taken_whole_ends_the_turn(self) -> None:
         """What is left of it is the tail; TLS, too, must have handed down one piece before it gets the next."""
         self.append(b"x" * (3 * PIECE))

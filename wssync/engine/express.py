@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
         role: Role
         express: Optional[ShortWay]
+        struck: Optional[Begun]
 
         def keep_rest(self, way: Begun, first: int, payload: bytes) -> Message: ...
 
@@ -59,6 +60,11 @@ class Express:
         self._way = way
         self.sent = self.messages_sent = self.wire_sent = 0
         """Bytes of messages, messages, and bytes of frames that went this way. Write role."""
+
+    def close(self) -> None:
+        """Nothing is sent any more, by who is under way neither: for the compiled form, which has but the number of a
+        socket that is closed by now.
+        """
 
     def send_at_once(self, first: int, payload: bytes) -> Union[bool, Message]:
         """Send a message, whose frame begins with the byte `first`, if nothing is before it. Any thread.
@@ -85,7 +91,10 @@ class Express:
                 else:
                     sent = outbox.keep_rest(way, first, payload)
         except BaseException as error:
-            if way is None or not outbox.broke(way, error):
+            if way is None:
+                raise
+            outbox.express, outbox.struck = None, way  # before any call, at which something else could strike
+            if not outbox.broke(way, error):
                 raise
         finally:
             try:

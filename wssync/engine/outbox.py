@@ -82,6 +82,7 @@ class Outbox(Outgoing):
         "others_sent",
         "role",
         "stalled",
+        "struck",
     )
 
     def __init__(
@@ -98,6 +99,8 @@ class Outbox(Outgoing):
         self.others_sent = 0
         """Frames that are no message. Write role."""
         self.broken: Optional[ConnectionClosed] = None  # mutex; all below: write role
+        self.struck: Optional[Begun] = None
+        """Who may have a frame that has begun to leave, while an exception keeps that from being looked after."""
         self._stream: Optional[Stream] = None
         self._encoder: Optional[Encoder] = None
         self._tail = _NOTHING
@@ -128,6 +131,8 @@ class Outbox(Outgoing):
 
     def detach(self) -> None:
         """The stream is closed: nobody may touch it any more. Write role."""
+        if self._way is not None:
+            self._way.close()
         counted = self._at_once
         self._at_once = Counts(counted.sent, counted.messages_sent, counted.wire_sent)
         self._stream = self._way = self.express = None
@@ -182,12 +187,12 @@ class Outbox(Outgoing):
             return False
         if len(self._tail) or self._current is not None or self._in_flight or stream.has_output:
             return True
-        return self.has_next
+        return self.has_next or self.struck is not None
 
     @property
     def is_clean(self) -> bool:
         """Whether no frame is half written, so that another may follow at once."""
-        return not len(self._tail) and self._current is None
+        return not len(self._tail) and self._current is None and self.struck is None
 
     @property
     def buffered_amount(self) -> int:
@@ -204,7 +209,7 @@ class Outbox(Outgoing):
         """
         on_wire, current, begin = self._sent_total, self._current, self._current_start  # it moves, so it is seen first
         flight = [(message, end) for message, end in self._in_flight.copy() if not message.completion.done]
-        total = sum(max(0, message.size - (end - on_wire)) for message, end in flight)
+        total = sum(min(message.size, max(0, message.size - (end - on_wire))) for message, end in flight)
         if current is None or current[0].completion.done or any(message is current[0] for message, _ in flight):
             return total
         return total + min(max(on_wire - begin, 0), current[0].size)
@@ -244,6 +249,8 @@ class Outbox(Outgoing):
         write asks for it with the same bytes.
         """
         stream = self._stream
+        if self.struck is not None:
+            self.recover(self.struck)
         if stream is None or self.broken is not None:  # it ended while the role was being won
             return
         try:
@@ -277,7 +284,7 @@ class Outbox(Outgoing):
             self._wire_sent += accepted
             if self._current is None or len(self._tail) or self._sent_total >= end:
                 return tail[:accepted]
-            if stream.has_output or self._watch is not None:  # TLS has not handed it down; each is to be told
+            if self._in_flight or stream.has_output or self._watch is not None:  # to be confirmed, handed down, told
                 return tail[:accepted]
 
     def _trace_frames(self, headers: List[Header]) -> None:
@@ -312,13 +319,14 @@ class Outbox(Outgoing):
         try:
             rest = way.rest()
         except ConnectionClosed as error:
-            self.broken = error
+            self.broken, self.struck = error, None
             return
         if rest is not None:
             accepted, frame = rest
             self._tail, self.stalled = memoryview(frame)[accepted:], True
             self._taken_total, self._sent_total = len(frame), accepted
         way.forget()  # last: an interrupt must find it again
+        self.struck = None
         self._wire_sent += 0 if rest is None else rest[0]
 
     def broke(self, way: Begun, error: BaseException) -> bool:
@@ -331,6 +339,7 @@ class Outbox(Outgoing):
         else:
             self.recover(way)
             return False
+        self.struck = None
         return True
 
     def _confirm(self) -> None:
@@ -342,7 +351,7 @@ class Outbox(Outgoing):
                 message, _ = flight[0]
                 if not message.completion.done:  # else the connection has ended meanwhile
                     self.queued -= message.size
-                    self._sent += message.size
+                    self._sent += len(message.payload)
                     self._messages_sent += 1
                     message.completion.resolve(self._strand)
                 flight.popleft()  # last: an interrupt must find it again

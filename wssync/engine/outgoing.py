@@ -51,6 +51,9 @@ class ShortWay(Protocol):
     def send_at_once(self, first: int, payload: bytes) -> Union[bool, Message]:
         """See `Express.send_at_once`."""
 
+    def close(self) -> None:
+        """See `Express.close`."""
+
 
 class Outgoing:
     """Messages, pings, pongs and at last a Close, none of which has begun to leave."""
