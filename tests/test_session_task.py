@@ -32,6 +32,29 @@ class AttributeTests(OnlineTestCase):
         self.assertIsNone(task.local_address or task.remote_address or task.protocol or task.latency)
         self.assertEqual((task.extensions, task.buffered_amount), ((), 0))
 
+    def test_its_weight(self) -> None:
+        """An open one has no dictionary: a new name is one more slot, or a class's until somebody sets it."""
+        self.assertEqual(vars(self.connect()), {})
+
+    def test_an_interrupt_while_it_is_resumed(self) -> None:
+        """Before anything of it runs: it is suspended as before, to be resumed again; or ended, if that was asked."""
+        task = self.session().websocket_task(self.server.url)
+        with unittest.mock.patch("wssync.session_task.Engine", side_effect=KeyboardInterrupt):
+            self.assertRaises(KeyboardInterrupt, task.resume)
+        self.assertIs(task.state, TaskState.SUSPENDED)
+        task.resume()
+        task.send("x")
+        self.assertReceives(task, "x")
+        other = self.session().websocket_task(self.server.url)
+
+        def cancel(*arguments: object) -> None:
+            other.cancel()
+            raise KeyboardInterrupt
+
+        with unittest.mock.patch("wssync.session_task.Engine", side_effect=cancel):
+            self.assertRaises(KeyboardInterrupt, other.resume)
+        self.assertIs(other.state, TaskState.COMPLETED)
+
     def test_counts_and_progress_of_a_task(self) -> None:
         """Payload bytes both ways, before compression; the total is -1 until the end, expectations are -1."""
         task = self.connect()

@@ -73,6 +73,7 @@ class SessionTask:
         "__weakref__",
         "_connection",
         "_plan",
+        "_prepared",
         "_session",
         "_starting",
         "original_request",
@@ -86,7 +87,6 @@ class SessionTask:
     count_of_bytes_client_expects_to_receive: int = -1
     _delegate: object = None
     _earliest_begin_date: Any = None
-    _prepared = False
 
     def __init__(self, session: Owner, identifier: int, plan: Plan, connection: Connection) -> None:
         self.task_identifier = identifier
@@ -94,6 +94,7 @@ class SessionTask:
         self._session = session
         self._plan = plan
         self._connection = connection
+        self._prepared = False
         self._starting: Optional[threading.RLock] = threading.RLock()
 
     # -- what it is ----------------------------------------------------------------------------------------------------
@@ -193,7 +194,13 @@ class SessionTask:
         """Start the task, or undo one `suspend()`. More of them, and one after the end, do nothing."""
         self._prepare()
         if self._connection.resume():
-            Engine(self._connection, self._plan, self._earliest_begin_date).start()
+            try:
+                engine = Engine(self._connection, self._plan, self._earliest_begin_date)
+            except BaseException:
+                if not self._connection.unstart():
+                    self._connection.complete()
+                raise
+            engine.start()
 
     def suspend(self) -> None:
         """Stop transmitting until as many `resume()` calls; timers stand still.

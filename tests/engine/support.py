@@ -21,7 +21,7 @@ from wssync.configuration import SessionConfiguration
 from wssync.engine.asking import NO_ANSWER
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
 from wssync.engine.connection import Connection
-from wssync.engine.gate import Gate
+from wssync.engine.gate import Gate, Ticket
 from wssync.engine.heartbeat import Ping
 from wssync.engine.loop import Engine
 from wssync.engine.outbox import Message as Outgoing
@@ -310,6 +310,15 @@ class Questions:
             return NO_ANSWER
         self.told.append((name, *details))
         return self.answers[name](*details)
+
+
+def line_up(
+    gate: Gate, host: Tuple[str, int] = ("example.test", 80), wake: Callable[[], None] = lambda: None
+) -> Ticket:
+    """Take a place in a row."""
+    ticket = Ticket(gate, host, wake)
+    gate.line_up(ticket)
+    return ticket
 
 
 class Rig:

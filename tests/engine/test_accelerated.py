@@ -160,9 +160,10 @@ class Vanishing(Ready):
 class ShortenTests(unittest.TestCase):
     """See `tests.test_task_send` and `tests.test_task_receive` for what comes of it."""
 
-    def tearDown(self) -> None:
-        """The ways of tasks are as they were."""
-        task._shorten()
+    def setUp(self) -> None:
+        if sys.gettrace() is not None:
+            self.skipTest("nothing is gone past under a tracer")
+        self.addCleanup(task._shorten)  # the ways of tasks are as they were
 
     def shortened(self) -> Tuple[Callable[..., Any], Callable[..., Any]]:
         """Two functions that say what they were called with."""
@@ -190,7 +191,7 @@ class ShortenTests(unittest.TestCase):
             with self.assertRaisesRegex(TypeError, "three|3"):
                 accelerated.shorten(good, cast("Any", way), good, WAY)
         number = vars(type(memoryview(b"").__class__)).get("__dictoffset__")
-        for slot in (None, "_slot", property(), vars(ShortenTests)["tearDown"], number):
+        for slot in (None, "_slot", property(), vars(ShortenTests)["setUp"], number):
             with self.assertRaisesRegex(TypeError, "a slot of a class"):
                 accelerated.shorten(good, WAY, good, (WAY[0], slot, WAY[0]))
         with self.assertRaises(TypeError):
@@ -229,8 +230,6 @@ class ShortenTests(unittest.TestCase):
 
     def test_other_code(self) -> None:
         """Who gives a function other code means that to run; who profiles or traces means to see it."""
-        if sys.gettrace() is not None:
-            self.skipTest("nothing is gone past under a tracer")
         _, receive = self.shortened()
         one = Step(Step(Step(Ready(["first", "second"]))))
         sys.setprofile(lambda *event: None)

@@ -914,9 +914,9 @@ class WeightTests(unittest.TestCase):
         connection = Rig(self).connection
         queues = connection.outbox._messages, connection.outbox._in_flight, connection.inbox._waiters
         self.assertEqual([queue is EMPTY for queue in queues], [True] * 3)
-        outbox, row = connection.outbox, connection.gone._row
-        lists = outbox._pings, outbox._pongs, outbox._too_late, connection.heartbeat._outstanding, row
-        self.assertEqual([items is EMPTY_LIST for items in lists], [True] * 5)
+        outbox = connection.outbox
+        lists = outbox._pings, outbox._pongs, outbox._too_late, connection.heartbeat._outstanding
+        self.assertEqual([items is EMPTY_LIST for items in lists], [True] * 4)
 
 
 class LockTests(unittest.TestCase):

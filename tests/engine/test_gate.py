@@ -7,6 +7,8 @@ from typing import List
 
 from wssync.engine.gate import Gate, Ticket
 
+from .support import line_up
+
 HOST = ("example.test", 80)
 
 
@@ -15,7 +17,7 @@ class GateTests(unittest.TestCase):
         self.woken: List[str] = []
 
     def enter(self, gate: Gate, name: str, port: int = 80) -> Ticket:
-        return gate.enter(("example.test", port), lambda: self.woken.append(name))
+        return line_up(gate, ("example.test", port), lambda: self.woken.append(name))
 
     def test_as_many_as_the_limit_may_open_at_once(self) -> None:
         """The first six are admitted at once and nobody is woken for it; the seventh waits."""
@@ -75,7 +77,7 @@ class GateTests(unittest.TestCase):
         """Whoever is woken may use the gate at once."""
         gate = Gate(1)
         first = self.enter(gate, "a")
-        second = gate.enter(HOST, lambda: self.woken.append(f"free: {not gate._lock.locked()}"))
+        second = line_up(gate, HOST, lambda: self.woken.append(f"free: {not gate._lock.locked()}"))
         first.release()
         self.assertTrue(second.granted)
         self.assertEqual(self.woken, ["free: True"])

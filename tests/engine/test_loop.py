@@ -8,9 +8,10 @@ import unittest
 from typing import Any, Callable, List, Tuple
 from unittest import mock
 
-from wssync.engine import goodbye
+from wssync.engine import goodbye, loop
 from wssync.engine.completions import Handler, Message, Waiter
-from wssync.engine.loop import LINGER, SWEEP
+from wssync.engine.loop import LINGER, SWEEP, Engine
+from wssync.engine.opening import Opening
 from wssync.engine.outbox import Message as Outgoing
 from wssync.engine.state import Phase
 from wssync.errors import Cancelled, ConnectionClosed, ConnectionFailed, HandshakeError, ProtocolError
@@ -20,7 +21,7 @@ from wssync.protocol.frames import Opcode
 from wssync.transport.waiting import wait_for
 
 from ..protocol.wire import CLOSE, CONTINUATION, PING, PONG, TEXT, frame
-from .support import EPSILON, PATIENCE, URL, Rig, accepting, close_body, lost
+from .support import EPSILON, PATIENCE, URL, Rig, accepting, close_body, line_up, lost
 
 BYE = frame(CLOSE, close_body(1000))
 HEAD = b"HTTP/1.1 %s\r\n\r\n"
@@ -122,7 +123,7 @@ class OpeningTests(unittest.TestCase):
     def test_a_turn_that_comes_during_a_suspension(self) -> None:
         """It is found when the task is resumed, though the wake for it is long gone."""
         rig = Rig(self, threaded=True, opened=False)
-        tickets = [rig.gate.enter(("example.test", 80), lambda: None) for _ in range(6)]
+        tickets = [line_up(rig.gate) for _ in range(6)]
         rig.connection.resume()
         rig.connection.suspend()
         held = threading.Event()
@@ -699,8 +700,11 @@ class ThreadTests(unittest.TestCase):
         for has_begun in (False, True):
             rig = Rig(self, opened=False)
             rig.connection.resume()
-
             begun = threading.Event()
+
+            def run(rig: Rig = rig, begun: threading.Event = begun) -> None:
+                rig.engine._openings.pop()
+                begun.set()
 
             def strike(thread: threading.Thread, is_made: bool = has_begun, begun: threading.Event = begun) -> None:
                 if is_made:
@@ -708,13 +712,55 @@ class ThreadTests(unittest.TestCase):
                     begun.wait(PATIENCE)
                 raise KeyboardInterrupt
 
-            running = mock.patch.object(rig.engine, "run", begun.set)
+            running = mock.patch.object(rig.engine, "run", run)
             with running, mock.patch.object(threading.Thread, "start", strike), self.assertRaises(KeyboardInterrupt):
                 rig.engine.start()
             self.assertEqual(rig.connection in goodbye._connections, has_begun)
             self.assertEqual(rig.connection.thread is not None, has_begun)
             self.assertEqual(bool(rig.gate._rows), has_begun, "whoever will not open has given its place up")
+            self.assertIs(rig.connection.phase, Phase.OPENING if has_begun else Phase.NEW)
             goodbye.forget_connection(rig.connection)
+
+    def test_an_interrupt_before_there_is_a_thread(self) -> None:
+        """Wherever it strikes: the task can be resumed again, or cancelled, and nothing stays of it."""
+        for place in ("_make_opening", "make_thread", "line_up"):
+            for ends in (False, True):
+                rig = Rig(self, opened=False)
+                early = rig.receive()
+                rig.connection.resume()
+                target: Any = {"_make_opening": Engine, "make_thread": loop, "line_up": Opening}[place]
+                with mock.patch.object(target, place, side_effect=KeyboardInterrupt):
+                    self.assertRaises(KeyboardInterrupt, rig.engine.start)
+                self.assertEqual((rig.connection.phase, rig.connection.suspended), (Phase.NEW, True))
+                self.assertEqual((rig.connection.thread, rig.connection.waker, rig.gate._rows), (None, None, {}))
+                self.assertNotIn(rig.connection, goodbye._connections)
+                if ends:
+                    rig.connection.cancel()
+                    self.assertIsInstance(early.error, Cancelled)
+                else:
+                    rig.engine = Engine(rig.connection, rig.plan)
+                    rig.clock.attend(rig.engine._waker)
+                    rig.open()
+                    self.assertIs(rig.connection.phase, Phase.OPEN)
+
+    def test_an_interrupt_of_the_start_of_one_that_was_cancelled(self) -> None:
+        """It has ended."""
+        rig = Rig(self, opened=False)
+        early = rig.receive()
+        rig.connection.resume()
+        rig.connection.cancel()
+        with mock.patch.object(loop, "make_thread", side_effect=KeyboardInterrupt):
+            self.assertRaises(KeyboardInterrupt, rig.engine.start)
+        self.assertTrue(rig.connection.gone.is_set())
+        self.assertIsInstance(early.error, Cancelled)
+
+    def test_a_thread_that_begins_after_all(self) -> None:
+        """Who started it has given up, and perhaps started another: it leaves at once."""
+        rig = Rig(self, opened=False)
+        rig.connection.resume()
+        rig.engine._openings.clear()
+        rig.engine.run()
+        self.assertEqual((rig.stream.calls, rig.connection.phase), ([], Phase.OPENING))
 
     def breaks(self, rig: Rig, error: BaseException) -> None:
         waiting = rig.receive(blocking=True)

@@ -25,7 +25,7 @@ from wssync.transport.waiting import Attempt
 
 from ..protocol.wire import TEXT, frame
 from .openings import OpeningTestCase, SequenceTests, moved
-from .support import EPSILON, PATIENCE, URL, MemoryStream, Questions, Running, accepting, lost
+from .support import EPSILON, PATIENCE, URL, MemoryStream, Questions, Running, accepting, line_up, lost
 
 REFUSAL = b"HTTP/1.1 404 Not Found\r\n"
 
@@ -314,7 +314,7 @@ class TurnTests(OpeningTestCase):
 
     def test_the_seventh_waits_for_its_turn(self) -> None:
         """RFC 6455 section 4.1, item 2: it is woken when one of the six is done."""
-        tickets = [self.gate.enter(("example.test", 80), lambda: None) for _ in range(6)]
+        tickets = [line_up(self.gate) for _ in range(6)]
         running = self.waiting()
         tickets[3].release()
         self.assertIs(running.result().stream, self.stream)
@@ -323,9 +323,8 @@ class TurnTests(OpeningTestCase):
     def test_waiting_for_ones_turn_is_no_slowness(self) -> None:
         """The request's limit does not run yet; the resource's does."""
         self.configuration = self.configuration.replace(timeout_interval_for_resource=1000)
-        ticket = Gate.enter
         self.gate = Gate(1)
-        first = ticket(self.gate, ("example.test", 80), lambda: None)
+        first = line_up(self.gate)
         running = self.waiting()
         self.clock.advance(999)
         first.release()
@@ -347,7 +346,7 @@ class TurnTests(OpeningTestCase):
         """The resource limit ends it, and its place is given back."""
         self.configuration = self.configuration.replace(timeout_interval_for_resource=1000)
         self.gate = Gate(1)
-        self.gate.enter(("example.test", 80), lambda: None)
+        line_up(self.gate)
         running = self.waiting()
         self.clock.advance(1000)
         with self.assertRaisesRegex(TimedOut, r"\(while waiting for its turn\)"):
@@ -357,7 +356,7 @@ class TurnTests(OpeningTestCase):
     def test_a_cancel_while_waiting_for_ones_turn(self) -> None:
         """The place in the row is given back."""
         self.gate = Gate(1)
-        self.gate.enter(("example.test", 80), lambda: None)
+        line_up(self.gate)
         running = self.waiting()
         self.cancel()
         with self.assertRaises(Cancelled):

@@ -9,7 +9,9 @@ from unittest import mock
 
 from tests.engine.support import PATIENCE, Rig
 from wssync.engine import goodbye, threads
-from wssync.engine.threads import is_certain, make_thread
+from wssync.engine.loop import Engine
+from wssync.engine.state import Phase
+from wssync.engine.threads import make_thread
 
 
 class Runner:
@@ -23,7 +25,7 @@ class Runner:
 
 
 class ThreadTests(unittest.TestCase):
-    """`make_thread` and `is_certain`."""
+    """`make_thread`."""
 
     def test_it_runs(self) -> None:
         """A daemon with a name of its own, alive from its beginning to its end, which can be waited for."""
@@ -59,7 +61,6 @@ class ThreadTests(unittest.TestCase):
             thread = make_thread(Runner(done.set))
             thread.start()
             self.assertFalse(thread.is_alive())
-            self.assertTrue(is_certain(thread))
             go_on.set()
             self.assertTrue(done.wait(PATIENCE))
         thread.join(PATIENCE)
@@ -73,23 +74,15 @@ class ThreadTests(unittest.TestCase):
         self.assertRegex(thread.name, r"\Awssync-read-\d+\Z")
         thread.start()
         thread.join(PATIENCE)
-        self.assertTrue(done.is_set() and is_certain(thread))
-
-    def test_what_is_certain(self) -> None:
-        """A thread that was never started may not come; with an interpreter that has other threads, an ident tells."""
-        self.assertFalse(is_certain(make_thread(Runner())))
-        self.assertTrue(is_certain(threading.current_thread()))
-        self.assertFalse(is_certain(threading.Thread()))
+        self.assertTrue(done.is_set())
 
     def test_the_beginning_is_an_event_as_far_as_threading_asks(self) -> None:
         """Set by the thread itself, before anything is traced in it; waiting for it is over at once."""
         beginning = threads._Beginning()
-        self.assertEqual((beginning.is_set(), beginning.is_certain), (False, False))
+        self.assertFalse(beginning.is_set())
         self.assertFalse(beginning.wait(PATIENCE))
-        self.assertEqual((beginning.is_set(), beginning.is_certain), (False, True))
-        beginning = threads._Beginning()
         beginning.set()
-        self.assertTrue(beginning.is_set() and beginning.is_certain and beginning.wait())
+        self.assertTrue(beginning.is_set() and beginning.wait())
 
     def test_a_fork_finds_nothing_to_repair(self) -> None:
         """The interpreter asks each thread's beginning for it."""
@@ -111,28 +104,31 @@ class ThreadTests(unittest.TestCase):
 
 
 class EngineTests(unittest.TestCase):
-    def test_an_interrupt_before_the_record(self) -> None:
-        """The system has made the thread, and Ctrl-C comes before anybody could know: it makes itself known."""
+    def test_an_interrupt_before_it_has_begun(self) -> None:
+        """The system has made the thread, and Ctrl-C comes first: the task is as it was, the thread does nothing."""
         rig = Rig(self, threaded=True, opened=False)
         rig.connection.resume()
         wait = mock.patch.object(threads._Beginning, "wait", side_effect=KeyboardInterrupt)
-        go_on, bootstrap = threading.Event(), threading.Thread._bootstrap  # type: ignore[attr-defined] # as above
+        bootstrap = threading.Thread._bootstrap  # type: ignore[attr-defined] # as above
+        go_on, over = threading.Event(), threading.Event()
 
         def wait_first(thread: threading.Thread) -> None:
             go_on.wait(PATIENCE)
             bootstrap(thread)
+            over.set()
 
         with mock.patch.object(threading.Thread, "_bootstrap", wait_first):
             with wait, self.assertRaises(KeyboardInterrupt):
                 rig.engine.start()
+            self.assertIs(rig.connection.phase, Phase.NEW)
             self.assertIsNone(rig.connection.thread)
             self.assertNotIn(rig.connection, goodbye._connections)
             go_on.set()
-            rig.wait(rig.connection.opened)
-        thread = rig.connection.thread
-        assert thread is not None
-        self.assertTrue(thread.is_alive())
-        self.assertIn(rig.connection, goodbye._connections)
+            self.assertTrue(over.wait(PATIENCE))
+        self.assertEqual(rig.stream.calls, [])
+        rig.engine = Engine(rig.connection, rig.plan)
+        rig.clock.attend(rig.engine._waker)
+        rig.open()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import dataclasses
 import pickle
 import time
 import unittest
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple, cast
 
 from tests.support import cases, with_cases
 from wssync.errors import HandshakeError, InvalidURL
@@ -604,6 +604,16 @@ class ResponseTests(unittest.TestCase):
         self.assertEqual(error.response, response)
         with self.assertRaises(dataclasses.FrozenInstanceError):
             response.body = b""  # type: ignore[misc]
+
+
+class WrongTypeTests(unittest.TestCase):
+    def test_what_is_no_text(self) -> None:
+        """TypeError, whatever it is."""
+        for target in (b"/", 7):
+            with self.assertRaises(TypeError):
+                format_request("GET", cast("Any", target), ())
+        with self.assertRaises(TypeError):
+            format_response(200, cast("Any", None), ())
 
 
 if __name__ == "__main__":

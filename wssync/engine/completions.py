@@ -13,7 +13,6 @@ import threading
 from ..errors import WebSocketError
 from ..hints import TYPE_CHECKING, Callable, Generic, Iterable, List, NamedTuple, Optional, Protocol, TypeVar, Union
 from ..strand import Strand
-from .queues import EMPTY_LIST, own_list
 
 if TYPE_CHECKING:
 
@@ -125,16 +124,14 @@ class Latch:
     every connection would have three of, at ten times the cost.
 
     Each waiter brings a lock of its own. It stands in the row before it looks whether that has happened already, and
-    `set` says so before it goes along the row: so one of the two sees the other. There is a row as long as somebody
-    waits; `mutex`, which may be another's, guards that and nothing else.
+    `set` says so before it goes along the row: so one of the two sees the other.
     """
 
-    __slots__ = ("_happened", "_mutex", "_row")
+    __slots__ = ("_happened", "_row")
 
-    def __init__(self, mutex: Optional[threading.Lock] = None) -> None:
+    def __init__(self) -> None:
         self._happened = False
-        self._mutex = threading.Lock() if mutex is None else mutex
-        self._row: List[threading.Lock] = EMPTY_LIST
+        self._row: List[threading.Lock] = []
 
     def is_set(self) -> bool:
         """Whether it has happened."""
@@ -156,19 +153,14 @@ class Latch:
         gate = threading.Lock()
         gate.acquire()
         try:
-            with self._mutex:
-                self._row = own_list(self._row)
-                self._row.append(gate)
+            self._row.append(gate)
             if not self._happened:
                 gate.acquire(timeout=-1.0 if timeout is None else max(timeout, 0.0))
         finally:
-            with self._mutex:
-                try:
-                    self._row.remove(gate)
-                except ValueError:
-                    pass  # `set` was here
-                if not self._row:
-                    self._row = EMPTY_LIST
+            try:
+                self._row.remove(gate)
+            except ValueError:
+                pass  # `set` was here
         return self._happened
 
 

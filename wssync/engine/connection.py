@@ -72,6 +72,18 @@ class Connection(Blocking):
             self.flush()
         return starting
 
+    def unstart(self) -> bool:
+        """No thread came of the start, for an interrupt: it is as it was before, to be resumed or cancelled. False if
+        it has a cause to end: then it has to.
+        """
+        with self.mutex:
+            if self.cause is not None:
+                return False
+            self.phase, self.suspensions = Phase.NEW, 1
+            self.inbox.held = self.outbox.held = True
+            self.thread = self.waker = None
+        return True
+
     # -- ending --------------------------------------------------------------------------------------------------------
 
     def cancel(self) -> None:
@@ -201,7 +213,7 @@ class Connection(Blocking):
         self.listener = self.thread = self.waker = None
         if self.stream is not None:
             self.stream.abandon()
-        self.opened, self.ended, self.gone = Latch(self.mutex), Latch(self.mutex), Latch(self.mutex)
+        self.opened, self.ended, self.gone = Latch(), Latch(), Latch()
         for event in (self.opened, self.ended, self.gone):
             event.set()
 

@@ -46,14 +46,11 @@ class Gate:
         self._lock = threading.Lock()
         self._rows = _NO_ROWS
 
-    def enter(self, host: Host, wake: Callable[[], None]) -> Ticket:
-        """Take a place in the row; `wake` is called, without a lock, when `granted` has become true later on."""
-        ticket = Ticket(self, host, wake)
-        self.line_up(ticket)
-        return ticket
-
     def line_up(self, ticket: Ticket) -> None:
-        """The same for who has the ticket already: an interrupt does not leave one in the row that nobody knows."""
+        """Take a place in the row; the ticket's `wake` is called, without a lock, when it is granted later on.
+
+        It is made before: so an interrupt does not leave one in the row that nobody knows.
+        """
         with self._lock:
             if self._rows is _NO_ROWS:
                 self._rows = {}

@@ -15,10 +15,8 @@ look at the facts. Whatever goes wrong in here ends the connection with that err
 
 from __future__ import annotations
 
-import threading
-
 from ..errors import Cancelled, ConnectionClosed, ConnectionFailed, WebSocketError
-from ..hints import TYPE_CHECKING, Callable, Iterable, Optional, Tuple
+from ..hints import TYPE_CHECKING, Callable, Iterable, List, Optional, Tuple
 from ..logs import log
 from ..protocol.closing import CloseCode
 from ..protocol.deflate import Compressor, Inflater
@@ -34,9 +32,10 @@ from .goodbye import forget_connection, remember_connection
 from .heartbeat import Verdict
 from .opening import Opening
 from .plan import Opened, Plan
+from .queues import EMPTY_LIST
 from .reader import Reader
 from .state import Phase
-from .threads import is_certain, make_thread
+from .threads import make_thread
 from .tracing import unheard
 
 if TYPE_CHECKING:
@@ -66,6 +65,7 @@ class Engine:
         "_connection",
         "_is_silent",
         "_opening",
+        "_openings",
         "_plan",
         "_reader",
         "_resource_due",
@@ -79,6 +79,8 @@ class Engine:
         self._plan = plan
         self._begin = begin
         self._waker = Waker()
+        self._openings: List[Optional[Opening]] = [None]
+        """What the thread begins with. Who takes it out, the thread or who gave up starting it, has the connection."""
         self._opening: Optional[Opening] = None
         self._resource_due: Optional[float] = None
         self._broken_due: Optional[float] = None
@@ -94,40 +96,48 @@ class Engine:
         return self._reader
 
     def start(self) -> None:
-        """Start the thread. `RuntimeError` if the process has no threads to give; the task has then ended with it."""
+        """Start the thread. `RuntimeError` if the process has no threads to give; the task has then ended with it.
+
+        After an interrupt that came too early for a thread, the task is as it was before.
+        """
         connection = self._connection
-        connection.waker = self._waker
-        connection.clock.attend(self._waker)
-        remember_connection(connection)
-        opening = self._opening = self._make_opening()
-        thread = connection.thread = make_thread(self)
         try:
+            connection.waker = self._waker
+            connection.clock.attend(self._waker)
+            remember_connection(connection)
+            opening = self._openings[0] = self._make_opening()
+            thread = connection.thread = make_thread(self)
             if self._begin is None:
                 opening.line_up()
             thread.start()
         except BaseException as error:
-            if not is_certain(thread):
-                self._forget_start(error)
+            self._give_up_start(error)
             raise
 
-    def _forget_start(self, error: BaseException) -> None:
-        """There is no thread: the system has refused, or an interrupt was quicker."""
-        connection, opening = self._connection, self._opening
-        assert opening is not None
+    def _give_up_start(self, error: BaseException) -> None:
+        """There is no thread, unless it was quicker: the system has refused, or an interrupt came."""
+        connection = self._connection
+        try:
+            opening = self._openings.pop()
+        except IndexError:
+            return  # it has begun
+        if opening is not None:
+            opening.step_aside()
         connection.thread = None
-        opening.step_aside()
         if isinstance(error, RuntimeError):
             _fail(connection, error)
-            self._finish()
-        else:
+        if connection.unstart():
             forget_connection(connection)
+        else:
+            self._finish()
 
     def run(self) -> None:
         """The life of the connection, from dialling to its closed descriptor."""
-        connection = self._connection
-        if connection.thread is None:  # an interrupt came between the making of the thread and the record of it
-            connection.thread = threading.current_thread()
-            remember_connection(connection)
+        try:
+            self._opening = self._openings.pop()  # and not in a variable, which would keep it as long as this runs
+        except IndexError:
+            return  # an interrupt came, and who started this has given up
+        self._openings = EMPTY_LIST
         try:
             self._begin_open(self._open())
             while self._connection.cause is None:
@@ -349,8 +359,9 @@ class Engine:
     def _say_goodbye(self) -> None:
         """What may still be said in one write without waiting: a Close that was asked for, or an empty one."""
         connection, outbox = self._connection, self._connection.outbox
-        if connection.closing.sent is not None and outbox.is_clean and not _has_output(connection):
-            return  # a Close was said, and nothing follows one
+        with connection.mutex:
+            if connection.closing.sent is not None and not outbox.has_rest:
+                return  # a Close was said, and nothing follows one
 
         def speak() -> None:
             with connection.mutex:
@@ -395,10 +406,6 @@ def _linger_until(connection: Connection, is_lost: bool) -> Optional[float]:
         return None
     end = connection.clock.now() + min(patience, LINGER)
     return end if due is None else min(due, end)
-
-
-def _has_output(connection: Connection) -> bool:
-    return connection.stream is not None and connection.stream.has_output
 
 
 def _soonest(moments: Iterable[Optional[float]]) -> Optional[float]:

@@ -178,8 +178,7 @@ class State:
         self.listener: Optional[Listener] = None
         self.waker: Optional[Waker] = None
         self.thread: Optional[threading.Thread] = None
-        mutex = self.mutex
-        self.opened, self.ended, self.gone = Latch(mutex), Latch(mutex), Latch(mutex)
+        self.opened, self.ended, self.gone = Latch(), Latch(), Latch()
 
     @property
     def maximum_message_size(self) -> Optional[int]:

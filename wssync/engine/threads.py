@@ -8,7 +8,7 @@ import threading
 
 from ..hints import TYPE_CHECKING, Any, Dict, Optional, Protocol
 
-__all__ = ["is_certain", "make_thread"]
+__all__ = ["make_thread"]
 
 if TYPE_CHECKING:
 
@@ -31,12 +31,10 @@ class _Beginning:
     and would only be switched to twice. Until the thread has begun it is not alive and cannot be joined.
     """
 
-    __slots__ = ("_has_begun", "is_certain")
+    __slots__ = ("_has_begun",)
 
     def __init__(self) -> None:
         self._has_begun = False
-        self.is_certain = False
-        """Whether the system has made the thread. False says nothing, if an interrupt came."""
 
     def is_set(self) -> bool:
         """Whether the thread runs, or ran."""
@@ -44,11 +42,10 @@ class _Beginning:
 
     def set(self) -> None:
         """It runs; said by itself."""
-        self._has_begun = self.is_certain = True
+        self._has_begun = True
 
     def wait(self, timeout: Optional[float] = None) -> bool:
         """Return at once: the thread is there, and will run."""
-        self.is_certain = True
         return self._has_begun
 
     def _at_fork_reinit(self) -> None:
@@ -88,9 +85,3 @@ def make_thread(runner: Runner) -> threading.Thread:
 
 def _next_name() -> str:
     return f"wssync-read-{next(_numbers)}"
-
-
-def is_certain(thread: threading.Thread) -> bool:
-    """Whether a thread of `make_thread`, in the `start` of which an interrupt came, is there. False says nothing."""
-    beginning: object = getattr(thread, "_started", None)
-    return beginning.is_certain if isinstance(beginning, _Beginning) else thread.ident is not None

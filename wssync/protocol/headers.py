@@ -155,7 +155,7 @@ def is_token(text: str) -> bool:
 
 def is_text(text: str) -> bool:
     """Whether `text` can be the value of a field, or the reason in a status line."""
-    is_usual = text.isascii() and text.isprintable()
+    is_usual = str.isascii(text) and text.isprintable()  # TypeError for what is no text
     return is_usual or consists_of(text, _TEXT)
 
 

@@ -287,7 +287,7 @@ def format_request(method: str, target: str, fields: HeadersLike) -> bytes:
     """Write the head of a request. Raises ValueError or TypeError rather than write what is no well-formed head."""
     if method != "GET" and not is_token(method):
         raise ValueError(f"{printable(method)!r} is no HTTP method")
-    if not (target and target.isascii() and target.isprintable() and " " not in target):  # visible ASCII
+    if not (target and str.isascii(target) and target.isprintable() and " " not in target):  # visible ASCII
         raise ValueError("the request target has a character that no target may have")
     return _format_head(f"{method} {target} HTTP/1.1", fields)
 

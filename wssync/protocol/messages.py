@@ -173,7 +173,7 @@ class Decoder:
             if control is not None:
                 events.append(control)
                 over = isinstance(control, Close)
-                return Decoded(events, False, size, inflater=last.inflater, over=over, others=1)
+                return Decoded(events, False, size, inflater=None if over else last.inflater, over=over, others=1)
         return _Pass(self._role, limit, last, data, events).run(position, size)
 
     def room(self, last: Decoded) -> Optional[memoryview]:
