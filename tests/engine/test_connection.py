@@ -68,6 +68,18 @@ class SendTests(unittest.TestCase):
             rig.send(b"mine", blocking=True)
         self.assertEqual((pump.call_count, rig.connection.outbox.has_rest), (1, False))
 
+    def test_a_caller_that_waits_comes_back(self) -> None:
+        """As often as it takes until its own message has left."""
+        rig = Rig(self)
+        rig.connection.suspend()
+        for _ in range(3):
+            rig.send(b"x" * 60_000)
+        rig.connection.outbox.held = False
+        pump = mock.patch.object(rig.connection.outbox, "pump", side_effect=rig.connection.outbox.pump)
+        with mock.patch("wssync.engine.state.WAITING_BUDGET", 1), pump as pumps:
+            message = rig.send(b"mine", blocking=True)
+        self.assertEqual((pumps.call_count > 1, message.completion.done), (True, True))
+
     def test_a_caller_writes_only_so_much_for_others(self) -> None:
         """256 KiB: then the rest is the engine's, and it is woken."""
         rig = Rig(self)
