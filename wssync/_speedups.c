@@ -610,6 +610,24 @@ send_without_waiting(int descriptor, const unsigned char *frame, Py_ssize_t size
     return accepted < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : accepted;
 }
 
+/* Where an object of a class with slots has one of them; an offset of 0 where that is not known. */
+typedef struct {
+    PyTypeObject *owner;
+    Py_ssize_t offset;
+} Slot;
+
+/* Read it from the descriptor that the class has for it; whether that is one. */
+static int
+read_slot(PyObject *member, Slot *slot)
+{
+    if (Py_TYPE(member) != &PyMemberDescr_Type || ((PyMemberDescrObject *)member)->d_member->type != T_OBJECT_EX) {
+        return 0;
+    }
+    Py_XSETREF(slot->owner, (PyTypeObject *)Py_NewRef(PyDescr_TYPE(member)));
+    slot->offset = ((PyMemberDescrObject *)member)->d_member->offset;
+    return 1;
+}
+
 /* The object behind `Express`. What is written after `__init__` is written by the holder of the write role alone. */
 typedef struct {
     PyObject_HEAD
@@ -619,6 +637,7 @@ typedef struct {
     PyObject *fresh_keys; /* gives bytes: the next masking keys */
     PyObject *compress;   /* a message -> its compressed form or None; NULL without compression */
     PyObject *is_owned_name, *acquire_name, *release_name, *express_name;
+    Slot express_slot; /* of the outbox, if it has slots */
     PyObject *keys; /* the last that `fresh_keys` gave, or NULL */
     Py_ssize_t keys_used;
     PyObject *rest; /* how much of a frame the kernel took, and the frame; NULL unless it is a part */
@@ -781,8 +800,17 @@ after_exception(Express *self)
 static int
 is_open(Express *self)
 {
-    PyObject *express = PyObject_GetAttr(self->outbox, self->express_name);
+    PyObject *express;
 
+#ifndef Py_GIL_DISABLED /* without a GIL, slots are not read like this */
+    if (self->express_slot.offset != 0) {
+        express = *(PyObject **)((char *)self->outbox + self->express_slot.offset);
+        if (express != NULL) {
+            return express != Py_None;
+        }
+    }
+#endif
+    express = PyObject_GetAttr(self->outbox, self->express_name);
     if (express == NULL) {
         return -1;
     }
@@ -933,7 +961,7 @@ express_close(Express *self, PyObject *unused)
 static int
 express_init(Express *self, PyObject *args, PyObject *keywords)
 {
-    PyObject *outbox, *lock, *flush, *fresh_keys, *compress;
+    PyObject *outbox, *lock, *flush, *fresh_keys, *compress, *member;
     int descriptor, flags;
 
     if (self->outbox != NULL || (keywords != NULL && PyDict_GET_SIZE(keywords) > 0)) {
@@ -957,6 +985,14 @@ express_init(Express *self, PyObject *args, PyObject *keywords)
     self->compress = compress == Py_None ? NULL : Py_NewRef(compress);
     self->descriptor = descriptor;
     self->flags = flags;
+    member = PyObject_GetAttr((PyObject *)Py_TYPE(outbox), self->express_name);
+    if (member == NULL) {
+        PyErr_Clear(); /* it has no slots */
+    }
+    else {
+        (void)read_slot(member, &self->express_slot);
+        Py_DECREF(member);
+    }
     self->outbox = Py_NewRef(outbox); /* last: with it all is there */
     return 0;
 }
@@ -970,6 +1006,7 @@ express_traverse(Express *self, visitproc visit, void *arg)
     Py_VISIT(self->flush);
     Py_VISIT(self->fresh_keys);
     Py_VISIT(self->compress);
+    Py_VISIT(self->express_slot.owner);
     return 0;
 }
 
@@ -981,6 +1018,7 @@ express_clear(Express *self)
     Py_CLEAR(self->flush);
     Py_CLEAR(self->fresh_keys);
     Py_CLEAR(self->compress);
+    Py_CLEAR(self->express_slot.owner);
     return 0;
 }
 
@@ -1051,10 +1089,6 @@ static PyType_Spec express_spec = {
 
 /* From a task to what is open: the slots to go through, each of an object that has the one before. */
 #define STEPS 3
-typedef struct {
-    PyTypeObject *owner;
-    Py_ssize_t offset;
-} Slot;
 
 /* Of the main interpreter, in which alone functions are shortened: others may not share its objects. */
 static Slot to_outbox[STEPS], to_inbox[STEPS];
@@ -1176,13 +1210,10 @@ read_slots(PyObject *path, Slot *slots)
     }
     for (int i = 0; i < STEPS; i++) {
         PyObject *member = PyTuple_GET_ITEM(path, i);
-        if (!Py_IS_TYPE(member, &PyMemberDescr_Type)
-            || ((PyMemberDescrObject *)member)->d_member->type != T_OBJECT_EX) {
+        if (!read_slot(member, &slots[i])) {
             PyErr_Format(PyExc_TypeError, "a slot of a class, not %.100s", Py_TYPE(member)->tp_name);
             return -1;
         }
-        Py_XSETREF(slots[i].owner, (PyTypeObject *)Py_NewRef(PyDescr_TYPE(member)));
-        slots[i].offset = ((PyMemberDescrObject *)member)->d_member->offset;
     }
     return 0;
 }

@@ -496,11 +496,33 @@ class CompiledTests(ExpressCase):
 
     def test_an_outbox_that_says_nothing_of_it(self) -> None:
         """An error of looking at it goes to the caller, and the role is free."""
+
+        class Slotted:
+            __slots__ = ("express",)
+
         lock = self.outbox.role.lock
-        express = self.kind(*self.arguments(outbox=object(), lock=lock))
-        with self.assertRaises(AttributeError):
-            express.send_at_once(BINARY, b"x")
-        self.assertFree()
+        for outbox in (object(), Slotted()):
+            express = self.kind(*self.arguments(outbox=outbox, lock=lock))
+            with self.assertRaises(AttributeError):
+                express.send_at_once(BINARY, b"x")
+            self.assertFree()
+
+    def test_an_outbox_with_slots(self) -> None:
+        """Where it lies there is where it is read."""
+
+        class Slotted:
+            __slots__ = ("express", "role")
+            express: Any
+            role: Role
+
+        outbox = Slotted()
+        outbox.role = self.outbox.role
+        express = self.kind(*self.arguments(outbox=outbox))
+        outbox.express = express
+        self.assertIs(express.send_at_once(BINARY, b"x"), True)
+        outbox.express = None
+        self.assertIs(express.send_at_once(BINARY, b"x"), False)
+        self.assertEqual(self.outbox.flushes, 1)
 
     def test_it_keeps_nothing(self) -> None:
         """However often it sends, nobody has a reference more or less in the end."""

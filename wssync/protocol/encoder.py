@@ -26,9 +26,9 @@ __all__ = ["PIECE", "WHOLE", "Encoder", "Piece"]
 WHOLE = 64 * 1024
 """Bytes of payload up to which a frame is one piece: as much as one system call is likely to take."""
 
-PIECE = 256 * 1024
-"""Bytes of payload in a piece of a longer frame: several system calls' worth, and too little to count as memory. A
-multiple of 4, so that every piece begins with the first byte of the key."""
+PIECE = 512 * 1024
+"""Bytes of payload in a piece of a longer frame: as much as the kernel likes to take at a time, and too little to count
+as memory. A multiple of 4, so that every piece begins with the first byte of the key."""
 
 MAX_HEADER = 14
 """Bytes of the longest header: two, eight of length, four of key."""
@@ -41,7 +41,7 @@ _spare: List[bytearray] = []
 """Memory for pieces, kept for the next long message of whatever connection: to get it fresh from the system costs up to
 ten times what masking costs."""
 
-_MOST_SPARE = 4
+_MOST_SPARE = 2
 
 
 def _cut(header: bytes, body: bytes) -> Iterator[bytes]:
