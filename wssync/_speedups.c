@@ -1,8 +1,9 @@
 /* The optional accelerator behind wssync/protocol/: what touches every byte or every frame, in C.
 
-   Each function here has a twin of the same name in wssync/protocol/frames.py, which says what it does; the two behave
-   alike in all things, errors and their order included, and tests/protocol/test_speedups.py compares them on random
-   bytes. wssync/protocol/speed.py chooses. Where there is no compiler this file is left out, and nothing is missing but
+   Each function for frames has a twin of the same name in wssync/protocol/frames.py, which says what it does; the two
+   behave alike in all things, errors and their order included, and tests/protocol/test_speedups.py compares them on
+   random bytes. So does Express, whose twin is in wssync/engine/express.py (tests/engine/test_express_forms.py).
+   wssync/protocol/speed.py chooses. Where there is no compiler this file is left out, and nothing is missing but
    speed.
 
    Three rules for whoever changes it:
@@ -588,9 +589,9 @@ cut_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
 
 /* Frames to and from a socket
 
-   What is done in one call here cannot be interrupted by a signal, except while it waits or calls Python. What was done
-   is on record when it returns, in an object's fields or in a list of the caller's: an exception from outside, which may
-   come before the result is stored, finds nothing lost. */
+   What is done in one call here cannot be interrupted by a signal, except while it waits or calls Python. What was
+   done is on record when it returns, in an object's fields or in a list of the caller's: an exception from outside,
+   which may come before the result is stored, finds nothing lost. */
 
 #ifdef HAVE_SOCKETS
 
@@ -916,6 +917,7 @@ express_send_at_once(Express *self, PyObject *const *args, Py_ssize_t count)
     }
     return send_alone(self, (unsigned char)first, args[1]);
 }
+
 PyDoc_STRVAR(rest_doc, "rest()\n--\n\nSee wssync.engine.ways.Begun.rest.");
 
 static PyObject *
@@ -1080,8 +1082,8 @@ static PyType_Spec express_spec = {
 /* A task's `send` and `receive`
 
    They stay the functions of Python that they are, for whoever looks at them, wraps or overrides them, traces or debugs
-   them. But called in their plainest form, with the short way open, they do all from here: what the interpreter needs to
-   begin and end a function with defaults is more than what there is to do. Everything else is left to the functions.
+   them. But called in their plainest form, with the short way open, they do all from here: what the interpreter needs
+   to begin and end a function with defaults is more than what there is to do. Everything else is left to the functions.
    (Tools that use `sys.monitoring`, as cProfile does, see a call, and no function that begins.) */
 
 #if PY_VERSION_HEX >= 0x030C0000 && !defined(Py_GIL_DISABLED) /* without a GIL, slots are not read like this */
@@ -1379,7 +1381,9 @@ static PyModuleDef_Slot slots[] = {
     {0, NULL},
 };
 
-PyDoc_STRVAR(module_doc, "The compiled forms of four functions of wssync.protocol.frames, and of the short ways to and from sockets.");
+PyDoc_STRVAR(
+    module_doc,
+    "The compiled forms of four functions of wssync.protocol.frames, and of the short ways to and from sockets.");
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,

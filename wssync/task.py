@@ -161,6 +161,7 @@ class WebSocketTask(SessionTask):
             _check_timeout(timeout, None)
             _refuse_fresh(connection, "receive")
             return connection.receive_within(timeout) if timeout else connection.receive_now()
+        # From here on it is `receive_at_once`, without the call, for which every message would pay.
         express = connection.inbox.express
         if express:
             try:

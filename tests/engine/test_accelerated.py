@@ -190,7 +190,7 @@ class ShortenTests(unittest.TestCase):
         for way in (WAY[:2], [*WAY], None, (*WAY, WAY[0])):
             with self.assertRaisesRegex(TypeError, "three|3"):
                 accelerated.shorten(good, cast("Any", way), good, WAY)
-        number = vars(type(memoryview(b"").__class__)).get("__dictoffset__")
+        number = vars(type)["__dictoffset__"]
         for slot in (None, "_slot", property(), vars(ShortenTests)["setUp"], number):
             with self.assertRaisesRegex(TypeError, "a slot of a class"):
                 accelerated.shorten(good, WAY, good, (WAY[0], slot, WAY[0]))

@@ -57,24 +57,25 @@ class SendTests(unittest.TestCase):
         rig.send("b")
         self.assertEqual(woken, [1])
 
-    def test_a_caller_that_waits_writes_more_at_a_time(self) -> None:
-        """It would come back anyway, until its own message has left."""
+    def behind(self, count: int) -> Rig:
+        """An open connection in which so many messages of others are queued, and nobody has begun to write."""
         rig = Rig(self)
         rig.connection.suspend()
-        for _ in range(10):
+        for _ in range(count):
             rig.send(b"x" * 60_000)
         rig.connection.outbox.held = False
+        return rig
+
+    def test_a_caller_that_waits_writes_more_at_a_time(self) -> None:
+        """It would come back anyway, until its own message has left."""
+        rig = self.behind(10)
         with mock.patch.object(rig.connection.outbox, "pump", side_effect=rig.connection.outbox.pump) as pump:
             rig.send(b"mine", blocking=True)
         self.assertEqual((pump.call_count, rig.connection.outbox.has_rest), (1, False))
 
     def test_a_caller_that_waits_comes_back(self) -> None:
         """As often as it takes until its own message has left."""
-        rig = Rig(self)
-        rig.connection.suspend()
-        for _ in range(3):
-            rig.send(b"x" * 60_000)
-        rig.connection.outbox.held = False
+        rig = self.behind(3)
         pump = mock.patch.object(rig.connection.outbox, "pump", side_effect=rig.connection.outbox.pump)
         with mock.patch("wssync.engine.state.WAITING_BUDGET", 1), pump as pumps:
             message = rig.send(b"mine", blocking=True)
@@ -82,12 +83,8 @@ class SendTests(unittest.TestCase):
 
     def test_a_caller_writes_only_so_much_for_others(self) -> None:
         """256 KiB: then the rest is the engine's, and it is woken."""
-        rig = Rig(self)
-        rig.connection.suspend()
-        for _ in range(10):
-            rig.send(b"x" * 60_000)
+        rig = self.behind(10)
         woken: List[int] = []
-        rig.connection.outbox.held = False
         rig.connection.wake = lambda: woken.append(1)  # type: ignore[method-assign]
         rig.connection.flush()
         self.assertTrue(CALLER_BUDGET <= rig.stream.total < 2 * CALLER_BUDGET + 70_000, rig.stream.total)

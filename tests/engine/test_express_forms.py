@@ -264,8 +264,8 @@ class SendingTests(ExpressCase):
         self.encoder._random = close
         self.assertIs(express.send_at_once(BINARY, b"x"), True)
         self.assertEqual(self.outbox.flushes, 1)
-        for stroke in (Interrupt, Interrupt):
-            with mock.patch.object(self.outbox, "flush", side_effect=stroke), self.assertRaises(Interrupt):
+        for _ in range(2):
+            with mock.patch.object(self.outbox, "flush", side_effect=Interrupt), self.assertRaises(Interrupt):
                 express.send_at_once(BINARY, b"x")
         self.assertFree()
 

@@ -238,15 +238,15 @@ def _check_status(response: Response) -> None:
 
 
 def _check_switch(headers: Headers) -> None:
-    upgrade = headers.get_only("upgrade") or _single(headers, "Upgrade")
+    upgrade = _single(headers, "Upgrade")
     if upgrade.lower() != "websocket":
         raise ValueError(f"the server upgrades to {printable(upgrade)!r} instead of websocket (RFC 6455 section 4.1)")
-    if headers.get_only("connection") != "Upgrade" and not _lists(headers, "Connection", "upgrade"):
+    if headers.get_only("Connection") != "Upgrade" and not _lists(headers, "Connection", "upgrade"):
         raise ValueError("Connection does not say Upgrade in the server's answer (RFC 6455 section 4.1)")
 
 
 def _check_accept(headers: Headers, key: str) -> None:
-    given = headers.get_only("sec-websocket-accept") or _single(headers, "Sec-WebSocket-Accept")
+    given = _single(headers, "Sec-WebSocket-Accept")
     if given != accept_value(key):
         raise ValueError("Sec-WebSocket-Accept does not answer our key (RFC 6455 section 4.1)")
 
@@ -289,10 +289,10 @@ def _check_no_body(headers: Headers) -> None:
 
 
 def _single(headers: Headers, name: str) -> str:
-    values = headers.get_all(name)
-    if len(values) != 1:
-        raise ValueError(f"there is {'no' if not values else 'more than one'} {name} (RFC 6455 section 4)")
-    return values[0]
+    value = headers.get_only(name)
+    if value is None:
+        raise ValueError(f"there is {'more than one' if name in headers else 'no'} {name} (RFC 6455 section 4)")
+    return value
 
 
 def _lists(headers: Headers, name: str, element: str) -> bool:

@@ -68,9 +68,9 @@ class Headers(Mapping[str, str]):
         """The values of all fields of that name, in order; an empty list if there is none."""
         return _all_of(self._values.get(name.lower(), []))
 
-    def get_only(self, key: str) -> Optional[str]:
-        """The value of the only field whose name is `key` in lower case; `None` if there is none, or more."""
-        value = self._values.get(key)
+    def get_only(self, name: str) -> Optional[str]:
+        """The value of the only field of that name; `None` if there is none, or more."""
+        value = self._values.get(name.lower())
         return value if isinstance(value, str) else None
 
     def replace(self, fields: HeadersLike) -> Headers:

@@ -80,16 +80,9 @@ class Deadline:
         return self._left(self.clock.now())
 
     def _left(self, now: float) -> Optional[float]:
-        """It looks at all limits in one place: every wait of an opening asks for this."""
-        limit: Optional[Deadline] = self
-        nearest: Optional[float] = None
-        while limit is not None:
-            if limit._seconds is not None:
-                left = limit._started + limit._seconds - (limit._paused_at if limit._pauses else now)
-                if nearest is None or left < nearest:
-                    nearest = left
-            limit = limit._within
-        return nearest if nearest is None or nearest > 0.0 else 0.0
+        own, within = self._own_left(now), self._within
+        left = None if within is None else within._left(now)
+        return own if left is None else left if own is None else min(own, left)
 
     def _own_left(self, now: float) -> Optional[float]:
         if self._seconds is None:
