@@ -11,7 +11,7 @@
      done so that it cannot overflow (compare what is left, do not add to where we are).
    - No state of its own but how the main interpreter's functions are shortened: every interpreter, and every thread
      without a GIL, may be in here at once. What a function writes to is an object that it has just made and that nobody
-     else has seen; or an Express, by who has won its role.
+     else has seen; or an Express, by who has won its role; or a RoleLock, by who has taken the lock in it.
    - The GIL is let go only round work on many bytes, with nothing of Python's touched meanwhile. Input that is not
      `bytes` stays exported until its function returns, so it can neither move nor shrink. */
 
@@ -27,6 +27,10 @@
 #include <structmember.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <time.h>
+#ifdef Py_GIL_DISABLED
+#include <stdatomic.h>
+#endif
 #endif
 
 /* By way of a plain function pointer type, so that the cast to PyCFunction is one that compilers let pass. */
@@ -611,6 +615,278 @@ send_without_waiting(int descriptor, const unsigned char *frame, Py_ssize_t size
     return accepted < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? 0 : accepted;
 }
 
+/* The lock of a role
+
+   A `threading.RLock`, as far as roles make use of one (wssync/engine/roles.py), that the short ways take and leave
+   without calls of methods, which cost as much as all else that they do. tests/engine/test_role_lock.py compares the
+   two.
+
+   It holds no objects, so the garbage collector need not know of it. Who has it is set and forgotten by that thread
+   alone. Others may look at it meanwhile, and whatever they find it is not themselves. */
+
+#ifdef Py_GIL_DISABLED
+typedef atomic_ulong Owner;
+#define OWNER_OF(lock) atomic_load_explicit(&(lock)->owner, memory_order_relaxed)
+#define SET_OWNER(lock, thread) atomic_store_explicit(&(lock)->owner, thread, memory_order_relaxed)
+#else
+typedef unsigned long Owner;
+#define OWNER_OF(lock) ((lock)->owner)
+#define SET_OWNER(lock, thread) ((lock)->owner = (thread))
+#endif
+
+#define NOBODY 0 /* no thread has this number: on what is not Windows it is an address */
+
+typedef struct {
+    PyObject_HEAD
+    PyThread_type_lock lock;
+    Owner owner;
+    unsigned long count; /* how often the owner has it; the owner's alone */
+} RoleLock;
+
+/* What comes of trying to get a lock. */
+enum { FAILED = -1, TAKEN_BY_OTHERS, TAKEN, MINE };
+
+static int
+lock_is_mine(RoleLock *self)
+{
+    return OWNER_OF(self) == PyThread_get_thread_ident();
+}
+
+static void
+own_lock(RoleLock *self)
+{
+    SET_OWNER(self, PyThread_get_thread_ident());
+    self->count = 1;
+}
+
+/* Take it, unless anybody has it: MINE if that is this very thread. */
+static int
+take_lock(RoleLock *self)
+{
+    if (UNLIKELY(lock_is_mine(self))) {
+        return MINE;
+    }
+    if (PyThread_acquire_lock_timed(self->lock, 0, 0) != PY_LOCK_ACQUIRED) {
+        return TAKEN_BY_OTHERS;
+    }
+    own_lock(self);
+    return TAKEN;
+}
+
+/* Leave it; -1 with an exception if this thread does not have it. */
+static int
+leave_lock(RoleLock *self)
+{
+    if (UNLIKELY(!lock_is_mine(self))) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot release un-acquired lock");
+        return -1;
+    }
+    if (--self->count == 0) {
+        SET_OWNER(self, NOBODY);
+        PyThread_release_lock(self->lock);
+    }
+    return 0;
+}
+
+static long long
+microseconds_now(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* there is no other error than that there is no such clock */
+    return (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* Wait for another thread to leave it: for so many microseconds at most, or without an end if they are negative. Signal
+   handlers run meanwhile; what they raise ends the wait. */
+static int
+await_lock(RoleLock *self, long long left)
+{
+    const long long end = left < 0 ? 0 : microseconds_now() + left;
+
+    for (;;) {
+        PyLockStatus status;
+
+        Py_BEGIN_ALLOW_THREADS
+        status = PyThread_acquire_lock_timed(self->lock, left, 1);
+        Py_END_ALLOW_THREADS
+        if (status == PY_LOCK_ACQUIRED) {
+            own_lock(self);
+            return TAKEN;
+        }
+        if (status == PY_LOCK_FAILURE) {
+            return TAKEN_BY_OTHERS;
+        }
+        if (PyErr_CheckSignals() < 0) {
+            return FAILED;
+        }
+        if (left >= 0) {
+            left = Py_MAX(end - microseconds_now(), 0);
+        }
+    }
+}
+
+/* Read how long to wait, in microseconds, rounded up; -1 with an exception. */
+static int
+read_patience(int blocking, double seconds, long long *microseconds)
+{
+    const double exact = seconds * 1e6;
+
+    *microseconds = blocking ? -1 : 0;
+    if (seconds == -1) {
+        return 0;
+    }
+    if (!blocking) {
+        PyErr_SetString(PyExc_ValueError, "can't specify a timeout for a non-blocking call");
+        return -1;
+    }
+    if (!(seconds >= 0)) { /* what is not a number neither */
+        PyErr_SetString(PyExc_ValueError, "timeout value must be a non-negative number");
+        return -1;
+    }
+    if (exact > (double)PY_TIMEOUT_MAX) {
+        PyErr_SetString(PyExc_OverflowError, "timeout value is too large");
+        return -1;
+    }
+    *microseconds = (long long)exact;
+    *microseconds += (double)*microseconds < exact;
+    return 0;
+}
+
+PyDoc_STRVAR(
+    acquire_doc, "acquire(blocking=True, timeout=-1)\n--\n\nTake it, as the same method of a threading.RLock does.");
+
+static PyObject *
+lock_acquire(RoleLock *self, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"blocking", "timeout", NULL};
+    double seconds = -1;
+    long long patience = 0;
+    int blocking = 1, taken;
+
+    /* The one form that is called with every message. */
+    if (keywords == NULL && PyTuple_GET_SIZE(args) == 1 && PyTuple_GET_ITEM(args, 0) == Py_False) {
+        blocking = 0;
+    }
+    else if (!PyArg_ParseTupleAndKeywords(args, keywords, "|pd:acquire", names, &blocking, &seconds)) {
+        return NULL;
+    }
+    if (read_patience(blocking, seconds, &patience) < 0) {
+        return NULL;
+    }
+    taken = take_lock(self);
+    if (taken == MINE) {
+        if (self->count == ULONG_MAX) {
+            PyErr_SetString(PyExc_OverflowError, "Internal lock count overflowed");
+            return NULL;
+        }
+        self->count++;
+    }
+    else if (taken == TAKEN_BY_OTHERS && patience != 0) {
+        taken = await_lock(self, patience);
+    }
+    return taken == FAILED ? NULL : PyBool_FromLong(taken != TAKEN_BY_OTHERS);
+}
+
+PyDoc_STRVAR(release_doc, "release()\n--\n\nLeave it; RuntimeError if this thread does not have it.");
+
+static PyObject *
+lock_release(RoleLock *self, PyObject *unused)
+{
+    (void)unused;
+    if (leave_lock(self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(is_owned_doc, "_is_owned()\n--\n\nWhether this thread has it.");
+
+static PyObject *
+lock_is_owned(RoleLock *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(lock_is_mine(self));
+}
+
+static PyObject *
+lock_exit(RoleLock *self, PyObject *args)
+{
+    return lock_release(self, args);
+}
+
+static PyObject *
+lock_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    RoleLock *self;
+
+    if (PyTuple_GET_SIZE(args) > 0 || (keywords != NULL && PyDict_GET_SIZE(keywords) > 0)) {
+        PyErr_SetString(PyExc_TypeError, "RoleLock() takes no arguments");
+        return NULL;
+    }
+    self = (RoleLock *)type->tp_alloc(type, 0);
+    if (self == NULL) {
+        return NULL;
+    }
+    SET_OWNER(self, NOBODY);
+    self->lock = PyThread_allocate_lock();
+    if (self->lock == NULL) {
+        Py_DECREF(self);
+        return PyErr_NoMemory();
+    }
+    return (PyObject *)self;
+}
+
+static void
+lock_dealloc(RoleLock *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    if (self->lock != NULL) {
+        if (self->count > 0) { /* a lock that is held must not be freed */
+            PyThread_release_lock(self->lock);
+        }
+        PyThread_free_lock(self->lock);
+    }
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+/* The lock as one of these; NULL if it is another. They have no subclasses. */
+static RoleLock *
+as_role_lock(PyObject *lock)
+{
+    return Py_TYPE(lock)->tp_dealloc == (destructor)lock_dealloc ? (RoleLock *)lock : NULL;
+}
+
+PyDoc_STRVAR(
+    role_lock_doc,
+    "RoleLock()\n--\n\nA threading.RLock, as far as wssync.engine.roles makes use of it, for the short ways from here.");
+
+static PyMethodDef lock_methods[] = {
+    {"acquire", (PyCFunction)(void (*)(void))lock_acquire, METH_VARARGS | METH_KEYWORDS, acquire_doc},
+    {"release", (PyCFunction)lock_release, METH_NOARGS, release_doc},
+    {"_is_owned", (PyCFunction)lock_is_owned, METH_NOARGS, is_owned_doc},
+    {"__enter__", (PyCFunction)(void (*)(void))lock_acquire, METH_VARARGS | METH_KEYWORDS, acquire_doc},
+    {"__exit__", (PyCFunction)lock_exit, METH_VARARGS, release_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot lock_slots[] = {
+    {Py_tp_doc, (void *)role_lock_doc},
+    {Py_tp_new, SLOT(lock_new)},
+    {Py_tp_dealloc, SLOT(lock_dealloc)},
+    {Py_tp_methods, lock_methods},
+    {0, NULL},
+};
+
+static PyType_Spec lock_spec = {
+    .name = "wssync._speedups.RoleLock",
+    .basicsize = sizeof(RoleLock),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = lock_slots,
+};
+
 /* Where an object of a class with slots has one of them; an offset of 0 where that is not known. */
 typedef struct {
     PyTypeObject *owner;
@@ -833,12 +1109,38 @@ ask_lock(Express *self, PyObject *name, PyObject *argument)
     return answer == Py_True;
 }
 
+/* Try to win the write role. */
+static int
+win_role(Express *self)
+{
+    RoleLock *lock = as_role_lock(self->lock);
+    int answer;
+
+    if (lock != NULL) {
+        return take_lock(lock);
+    }
+    answer = ask_lock(self, self->is_owned_name, NULL);
+    if (answer != 0) {
+        return answer < 0 ? FAILED : MINE;
+    }
+    answer = ask_lock(self, self->acquire_name, Py_False);
+    return answer < 0 ? FAILED : answer ? TAKEN : TAKEN_BY_OTHERS;
+}
+
+static int
+let_role_go(Express *self)
+{
+    RoleLock *lock = as_role_lock(self->lock);
+
+    return lock != NULL ? leave_lock(lock) : ask_lock(self, self->release_name, NULL);
+}
+
 /* Let the write role go, if it was taken, and do what others have left meanwhile. */
 static PyObject *
 leave(Express *self, int taken, PyObject *result)
 {
     PyObject *error = result == NULL ? PyErr_GetRaisedException() : NULL;
-    int open = taken ? ask_lock(self, self->release_name, NULL) : 0;
+    int open = taken ? let_role_go(self) : 0;
 
     if (open >= 0) {
         open = is_open(self);
@@ -874,13 +1176,9 @@ send_alone(Express *self, unsigned char first, PyObject *payload)
     if (PyBytes_GET_SIZE(payload) > LONG_PAYLOAD) {
         Py_RETURN_FALSE;
     }
-    taken = ask_lock(self, self->is_owned_name, NULL);
-    if (taken != 0) { /* by this very thread: a signal handler in a send */
-        return taken < 0 ? NULL : Py_NewRef(Py_False);
-    }
-    taken = ask_lock(self, self->acquire_name, Py_False);
-    if (UNLIKELY(taken < 0)) {
-        return NULL;
+    taken = win_role(self);
+    if (UNLIKELY(taken == FAILED || taken == MINE)) { /* by this very thread: a signal handler in a send */
+        return taken == MINE ? Py_NewRef(Py_False) : NULL;
     }
     open = taken ? is_open(self) : 0;
     if (open > 0) {
@@ -1355,23 +1653,29 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+#ifdef HAVE_SOCKETS
+static PyType_Spec *const types[] = {&express_spec, &lock_spec};
+
 static int
 add_types(PyObject *module)
 {
-#ifdef HAVE_SOCKETS
-    PyObject *express = PyType_FromModuleAndSpec(module, &express_spec, NULL);
-    const int status = express == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)express);
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(types); i++) {
+        PyObject *type = PyType_FromModuleAndSpec(module, types[i], NULL);
+        const int status = type == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)type);
 
-    Py_XDECREF(express);
-    return status;
-#else
-    (void)module;
+        Py_XDECREF(type);
+        if (status < 0) {
+            return -1;
+        }
+    }
     return 0;
-#endif
 }
+#endif
 
 static PyModuleDef_Slot slots[] = {
+#ifdef HAVE_SOCKETS
     {Py_mod_exec, SLOT(add_types)},
+#endif
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif

@@ -49,25 +49,28 @@ class ChoiceTests(unittest.TestCase):
 
     def test_with_the_extension(self) -> None:
         """All are its own."""
-        module = self.load(True, "Express", "receive_messages", "shorten")
+        module = self.load(True, "Express", "RoleLock", "receive_messages", "shorten")
         self.assertEqual((module.CompiledExpress, module.receive_messages), ("Express", "receive_messages"))
-        self.assertEqual(module.shorten, "shorten")
+        self.assertEqual((module.RoleLock, module.shorten), ("RoleLock", "shorten"))
 
     def test_before_functions_can_be_shortened(self) -> None:
         """Until Python 3.12: all but that; it leaves them as they are."""
-        module = self.load(True, "Express", "receive_messages")
+        module = self.load(True, "Express", "RoleLock", "receive_messages")
         self.assertEqual((module.CompiledExpress, module.receive_messages), ("Express", "receive_messages"))
+        self.assertEqual(module.RoleLock, "RoleLock")
         self.assertIsNone(module.shorten(module.shorten, (), module.shorten, ()))
 
     def test_with_one_that_has_no_sockets(self) -> None:
-        """On Windows: neither."""
+        """On Windows: neither, and the lock is Python's."""
         module = self.load(True)
         self.assertEqual((module.CompiledExpress, module.receive_messages), (None, None))
+        self.assertIs(module.RoleLock, threading.RLock)
 
     def test_without_it(self) -> None:
         """Neither, also where it is there and not wanted."""
-        module = self.load(False, "Express", "receive_messages")
+        module = self.load(False, "Express", "RoleLock", "receive_messages")
         self.assertEqual((module.CompiledExpress, module.receive_messages), (None, None))
+        self.assertIs(module.RoleLock, threading.RLock)
 
     def test_as_it_is_here(self) -> None:
         """Both or neither, as for the protocol's functions."""

@@ -524,6 +524,18 @@ class CompiledTests(ExpressCase):
         self.assertIs(express.send_at_once(BINARY, b"x"), False)
         self.assertEqual(self.outbox.flushes, 1)
 
+    def test_another_lock(self) -> None:
+        """One that is not compiled is taken and left by its methods, and with the same outcome."""
+        lock = threading.RLock()
+        express = self.kind(*self.arguments(lock=lock))
+        self.outbox.express = express
+        self.assertIs(express.send_at_once(BINARY, b"x"), True)
+        with lock:
+            self.assertIs(express.send_at_once(BINARY, b"x"), False)
+            self.assertIs(Running(lambda: express.send_at_once(BINARY, b"x")).result(), False)
+        self.assertEqual(len(self.came()), 7)
+        self.assertTrue(Running(lambda: lock.acquire(False)).result())
+
     def test_it_keeps_nothing(self) -> None:
         """However often it sends, nobody has a reference more or less in the end."""
         payload, frames = bytes(bytearray(300)), bytes(bytearray(b"abcd"))

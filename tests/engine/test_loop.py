@@ -618,7 +618,7 @@ class FinishTests(unittest.TestCase):
 
         def close() -> None:
             for role in (rig.engine.reader.role, rig.connection.outbox.role):
-                owned.append(role.lock._is_owned())  # type: ignore[attr-defined]
+                owned.append(role.lock._is_owned())
 
         rig.connection.cancel()
         with mock.patch.object(rig.stream, "close", close):
@@ -633,7 +633,7 @@ class FinishTests(unittest.TestCase):
 
         def watched() -> None:
             for role in (rig.engine.reader.role, rig.connection.outbox.role):
-                owned.append(role.lock._is_owned())  # type: ignore[attr-defined]
+                owned.append(role.lock._is_owned())
             complete()
 
         rig.connection.cancel()

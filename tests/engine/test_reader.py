@@ -1009,7 +1009,7 @@ class InterruptTests(BorrowTestCase):
             rig = SocketRig(self, form)
             rig.say(data)
             lock = rig.reader._lock
-            rig.reader._lock = StruckLock(lock)  # type: ignore[assignment]
+            rig.reader._lock = StruckLock(lock)
             with self.assertRaises(KeyboardInterrupt):
                 rig.receive_blocking()
             rig.reader._lock = lock

@@ -154,7 +154,7 @@ class RoleTests(unittest.TestCase):
         for had in (True, False):
             role = Role()
             lock = role.lock
-            struck = mock.Mock(wraps=lock, _is_owned=lock._is_owned)  # type: ignore[attr-defined]
+            struck = mock.Mock(wraps=lock, _is_owned=lock._is_owned)
             struck.release.side_effect = [KeyboardInterrupt, mock.DEFAULT]
             struck.acquire.side_effect = None if had else [False]
             role.lock = struck

@@ -69,7 +69,8 @@ def _send(compiled: Any, draw: random.Random) -> None:
     with contextlib.ExitStack() as stack:
         here, there = _sockets(stack)
         outbox = Outbox()
-        express = compiled.Express(outbox, threading.RLock(), int, lambda: key * 3, compress, here.fileno(), 0)
+        lock = draw.choice((threading.RLock, compiled.RoleLock))()
+        express = compiled.Express(outbox, lock, int, lambda: key * 3, compress, here.fileno(), 0)
         outbox.express = express
         for _ in range(before):
             express.send_at_once(0x88, b"")

@@ -23,6 +23,7 @@ TESTS = (
     "tests.protocol.test_encoder",
     "tests.engine.test_accelerated",
     "tests.engine.test_express_forms",
+    "tests.engine.test_role_lock",
     "tests.engine.test_ways",
 )
 
@@ -53,13 +54,14 @@ def run_out_of_memory(compiled: Any) -> int:
         while True:
             full.send(bytes(1 << 16))
     failures = 0
-    lock, long = threading.RLock(), bytes(5000)
+    locks, long = (compiled.RoleLock(), threading.RLock()), bytes(5000)
     calls: Tuple[Callable[[], object], ...] = (
         lambda: compiled.mask(bytearray(100), b"abcd", 1 << 40),
         lambda: compiled.encode_frame(0x82, bytearray(100), b"abcd"),
         lambda: compiled.cut_messages(data, 0, 1 << 40, []),
-        lambda: _send(compiled, full, lock, b"Hello"),
-        lambda: _send(compiled, full, lock, long),
+        *(lambda lock=lock: _send(compiled, full, lock, b"Hello") for lock in locks),
+        lambda: _send(compiled, full, locks[0], long),
+        compiled.RoleLock,
         lambda: compiled.receive_messages(here.fileno(), 100, None, [], []),
     )
     for call in calls:

@@ -1,18 +1,34 @@
 """The two short ways in their compiled form: encoding and sending, receiving and decoding, in one call each.
 
 They are `None` where there is no accelerator (see `protocol.speed`), and on Windows, where a socket is no file; then
-`shorten` does nothing, nor does it before Python 3.12.
+`shorten` does nothing, nor does it before Python 3.12, and `RoleLock` is an `RLock`.
 """
 
 from __future__ import annotations
 
-from ..hints import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
+import threading
+
+from ..hints import TYPE_CHECKING, Any, Callable, List, Optional, Protocol, Tuple
 from ..protocol.speed import ACCELERATED
 
 if TYPE_CHECKING:
     from .._speedups import Express
 
-__all__ = ["CompiledExpress", "ReceiveMessages", "receive_messages", "shorten"]
+    class Lock(Protocol):
+        """What there is of an `RLock` for roles."""
+
+        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
+
+        def release(self) -> None: ...
+
+        def _is_owned(self) -> bool: ...
+
+        def __enter__(self) -> bool: ...
+
+        def __exit__(self, *error: object) -> None: ...
+
+
+__all__ = ["CompiledExpress", "ReceiveMessages", "RoleLock", "receive_messages", "shorten"]
 
 Send = Callable[..., None]
 Receive = Callable[..., Any]
@@ -27,6 +43,8 @@ def _nothing(send: Send, outbox: Slots, receive: Receive, inbox: Slots) -> None:
 
 receive_messages: Optional[ReceiveMessages] = None
 CompiledExpress: Optional[Callable[..., Express]] = None
+RoleLock: Callable[[], Lock] = threading.RLock  # type: ignore[assignment] # which does not tell of `_is_owned`
+"""The lock of a role. The short ways in their compiled form take a compiled one without calling its methods."""
 shorten: Callable[[Send, Slots, Receive, Slots], None] = _nothing
 """Let a task's `send` and `receive` go the short ways by themselves when that is all there is to do. They stay
 functions in all else. The slots lead from a task to what `Outbox.express` and `Inbox.express` are."""
@@ -34,6 +52,6 @@ functions in all else. The slots lead from a task to what `Outbox.express` and `
 if ACCELERATED:
     try:
         from .._speedups import Express as CompiledExpress
-        from .._speedups import receive_messages, shorten
+        from .._speedups import RoleLock, receive_messages, shorten
     except ImportError:
         pass

@@ -74,7 +74,7 @@ class Express:
         """
         lock = self._lock
         size = len(payload)
-        if size > SHORT or lock._is_owned():  # type: ignore[attr-defined] # see `Role`
+        if size > SHORT or lock._is_owned():
             return False
         outbox = self._outbox
         way = None

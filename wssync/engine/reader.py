@@ -141,7 +141,7 @@ class Reader(Receiver):
         signal handler that has interrupted a borrower: nobody else reads, so it would wait for ever.
         """
         lock = self._lock
-        if lock._is_owned():  # type: ignore[attr-defined] # see `Role.is_mine`
+        if lock._is_owned():
             raise RuntimeError("receive() in a signal handler that interrupted a receive() of this task")
         taken = False
         got: Union[Message, Waiter[Message], None] = None

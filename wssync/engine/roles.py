@@ -12,9 +12,11 @@ for the network; a caller who reads by itself does, and is roused from it.
 
 from __future__ import annotations
 
-import threading
+from ..hints import TYPE_CHECKING, Callable, Optional
+from .accelerated import RoleLock
 
-from ..hints import Callable, Optional
+if TYPE_CHECKING:
+    from .accelerated import Lock
 
 __all__ = ["Role"]
 
@@ -37,13 +39,12 @@ class Role:
     __slots__ = ("__dict__", "lock")  # a dictionary is made when something is put in
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock: Lock = RoleLock()
 
     @property
     def is_mine(self) -> bool:
         """Whether this very thread holds it: a signal handler then runs inside the work that it interrupted."""
-        mine: bool = self.lock._is_owned()  # type: ignore[attr-defined] # there is no public name for it
-        return mine
+        return self.lock._is_owned()  # there is no public name for it
 
     def attempt(self, work: Callable[[], None]) -> bool:
         """Run `work` if nobody holds the role, this thread included; `False` if somebody does.
