@@ -197,6 +197,44 @@ class ReceiveTests(OnlineTestCase):
         task.cancel()
         self.assertEqual(times_begun(receive, lambda: self.assertRaises(wssync.Cancelled, task.receive)), 1)
 
+    @needs_shortening
+    def test_waiting_goes_past_the_function(self) -> None:
+        """A message that comes alone is read by the receive that waits for it, and nothing of it is begun in Python."""
+        task, peer = self.pair()
+        reader = task._connection.reader
+        assert reader is not None
+        functions: List[Any] = [wssync.WebSocketTask.receive, type(reader).borrow, type(task._connection).take]
+
+        def wait() -> None:
+            receiving = self.waiting(task)
+            peer.send("late")
+            self.assertEqual(receiving.result(), "late")
+
+        self.assertEqual([times_begun(function, wait) for function in functions], [0, 0, 0])
+        self.assertEqual(task._connection.tally.turns, 3)
+
+    def test_suspended_while_it_waits(self) -> None:
+        """What it has read by then is kept until the task is resumed, and is its message, before those of others."""
+        task, peer = self.pair()
+        receiving = self.waiting(task)
+        task.suspend()
+        peer.send("one")
+        peer.send("two")
+        while not task._connection.inbox.has_demand:
+            self.assertTrue(receiving.thread.is_alive())
+        task.resume()
+        self.assertEqual(receiving.result(), "one")
+        self.assertReceives(task, "two")
+
+    def waiting(self, task: wssync.WebSocketTask) -> Running[Any]:
+        """A receive that waits for the network, in another thread."""
+        reader = task._connection.reader
+        assert reader is not None
+        receiving = Running(task.receive)
+        while not reader.lent:
+            self.assertTrue(receiving.thread.is_alive())
+        return receiving
+
     def test_as_it_is_written(self) -> None:
         """Gone past or not, it gives the same."""
         task, peer = self.pair()
@@ -208,9 +246,13 @@ class ReceiveTests(OnlineTestCase):
 
     def _let_the_thread_read(self, task: wssync.WebSocketTask) -> None:
         """Let receives find that another caller has borrowed the reader's role, and wait in the row."""
-        borrowed = unittest.mock.patch.object(task._connection.reader, "borrow", return_value=None)
-        borrowed.start()
-        self.addCleanup(borrowed.stop)
+        reader = task._connection.reader
+        for borrowed in (
+            unittest.mock.patch.object(reader, "borrow", return_value=None),
+            unittest.mock.patch.object(reader, "_borrower", None),
+        ):
+            borrowed.start()
+            self.addCleanup(borrowed.stop)
 
     def test_what_an_interrupted_receive_was_given(self) -> None:
         """An exception from outside, after the message had come, puts it back: the next receive gets it."""

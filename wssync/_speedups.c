@@ -1377,6 +1377,655 @@ static PyType_Spec express_spec = {
     .slots = express_slots,
 };
 
+/* A receive that reads by itself
+
+   The twin of `Reader.borrow` and `Reader._read_one` in wssync/engine/reader.py, for a caller who waits without a limit
+   on a plain socket where nobody is before it. It wins the read role, waits, and lets the role go with the message, if
+   what came is that one message and nothing has come in its way. Everything else goes on in Python, with the role held:
+   `Reader.go_on`. What the kernel gave is in the reader's box by then, and it is there too when anything raises.
+
+   All that is known of a connection stays where it is for Python, in slots. Only with a GIL they are read from here. */
+
+#ifndef Py_GIL_DISABLED
+#define CAN_BORROW
+
+#define LITTLE 4096 /* bytes in one read as long as little comes: that of wssync/engine/receiver.py */
+
+/* What is counted of what comes. Read role. */
+typedef struct {
+    PyObject_HEAD
+    long long received, wire, messages, turns;
+} Tally;
+
+PyDoc_STRVAR(tally_doc, "Tally()\n--\n\nThe compiled form of wssync.engine.tally.Tally.");
+
+static void
+tally_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMemberDef tally_members[] = {
+    {"received", T_LONGLONG, offsetof(Tally, received), 0, NULL},
+    {"wire", T_LONGLONG, offsetof(Tally, wire), 0, NULL},
+    {"messages", T_LONGLONG, offsetof(Tally, messages), 0, NULL},
+    {"turns", T_LONGLONG, offsetof(Tally, turns), 0, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot tally_slots[] = {
+    {Py_tp_doc, (void *)tally_doc},
+    {Py_tp_dealloc, SLOT(tally_dealloc)},
+    {Py_tp_members, tally_members},
+    {0, NULL},
+};
+
+static PyType_Spec tally_spec = {
+    .name = "wssync._speedups.Tally",
+    .basicsize = sizeof(Tally),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = tally_slots,
+};
+
+/* The slots that are read, in the order in which they are given: of a reader, of the class that it is made from, of a
+   connection, of an inbox and of a heartbeat. */
+enum {
+    ASLEEP,
+    DESCRIPTOR,
+    LENT,
+    LOCK,
+    UNSETTLED,
+    BOX,
+    CONNECTION,
+    HEARTBEAT,
+    INBOX,
+    IS_FRESH,
+    MOST,
+    NOW,
+    SIZE_LIMIT,
+    TALLY,
+    EXPRESS,
+    HAS_HAD_MESSAGES,
+    HEARD_AT,
+    SLOTS
+};
+
+/* One for all connections. */
+typedef struct {
+    PyObject_HEAD
+    Slot slots[SLOTS];
+    char is_whole;
+} Borrower;
+
+/* One receive. The references are its own: whatever becomes of the connection meanwhile, they live. */
+typedef struct {
+    const Slot *slots;
+    PyObject *reader, *connection, *inbox, *heartbeat;
+    Tally *tally;
+    RoleLock *lock;
+} Borrowing;
+
+/* What a slot of an object holds: borrowed, or NULL. */
+static PyObject *
+in_slot(PyObject *object, const Slot *slot)
+{
+    return *(PyObject **)((char *)object + slot->offset);
+}
+
+static void
+put_in_slot(PyObject *object, const Slot *slot, PyObject *value)
+{
+    PyObject **place = (PyObject **)((char *)object + slot->offset);
+
+    Py_XSETREF(*place, Py_NewRef(value));
+}
+
+static int
+has_slot(PyObject *object, const Slot *slot)
+{
+    return object != NULL && PyObject_TypeCheck(object, slot->owner);
+}
+
+static void
+end_borrowing(Borrowing *self)
+{
+    Py_DECREF(self->reader);
+    Py_DECREF(self->connection);
+    Py_DECREF(self->inbox);
+    Py_DECREF(self->heartbeat);
+    Py_DECREF(self->tally);
+    Py_DECREF(self->lock);
+}
+
+/* Look up what a receive needs; -1 with an exception if a reader is not made of what it should be. */
+static int
+begin_borrowing(Borrowing *self, const Slot *slots, PyObject *reader)
+{
+    PyObject *connection, *inbox, *heartbeat, *tally, *lock;
+
+    if (has_slot(reader, &slots[LENT])) { /* then it has those of the class it is made from */
+        connection = in_slot(reader, &slots[CONNECTION]);
+        inbox = in_slot(reader, &slots[INBOX]);
+        heartbeat = in_slot(reader, &slots[HEARTBEAT]);
+        lock = in_slot(reader, &slots[LOCK]);
+        if (has_slot(connection, &slots[TALLY]) && has_slot(inbox, &slots[EXPRESS])
+            && has_slot(heartbeat, &slots[HEARD_AT]) && lock != NULL && as_role_lock(lock) != NULL) {
+            tally = in_slot(connection, &slots[TALLY]);
+            if (tally != NULL && Py_TYPE(tally)->tp_dealloc == tally_dealloc) {
+                self->slots = slots;
+                self->reader = Py_NewRef(reader);
+                self->connection = Py_NewRef(connection);
+                self->inbox = Py_NewRef(inbox);
+                self->heartbeat = Py_NewRef(heartbeat);
+                self->tally = (Tally *)Py_NewRef(tally);
+                self->lock = (RoleLock *)Py_NewRef(lock);
+                return 0;
+            }
+        }
+    }
+    PyErr_SetString(PyExc_TypeError, "a reader that is not made of what a borrower knows");
+    return -1;
+}
+
+/* Whether there is no message, and nothing in the way of one; -1 with an exception. */
+static int
+is_alone(const Borrowing *self)
+{
+    PyObject *express = in_slot(self->inbox, &self->slots[EXPRESS]);
+    Py_ssize_t size;
+
+    if (express == NULL || express == Py_None) {
+        return 0;
+    }
+    Py_INCREF(express); /* it may be replaced meanwhile */
+    size = PyObject_Size(express);
+    Py_DECREF(express);
+    return size < 0 ? -1 : size == 0;
+}
+
+/* Wait for bytes; how many came, -1 if none did. Whether that is an error of the system, in `errno`, or what a signal
+   handler raised, says whether there is an exception; which may be there when bytes came too. */
+static ssize_t
+wait_for_bytes(const Borrowing *self, unsigned char *to, Py_ssize_t most)
+{
+    for (;;) {
+        /* Looked up each time: a signal handler may fork, and in the child it is gone. */
+        PyObject *number = in_slot(self->reader, &self->slots[DESCRIPTOR]);
+        const long descriptor = number == NULL || !PyLong_Check(number) ? -1 : PyLong_AsLong(number);
+        ssize_t received;
+
+        if (descriptor == -1 && PyErr_Occurred()) {
+            return -1;
+        }
+        Py_BEGIN_ALLOW_THREADS
+        received = recv((int)descriptor, to, (size_t)most, 0);
+        Py_END_ALLOW_THREADS
+        if (received < 0 && errno != EINTR) {
+            return -1;
+        }
+        /* Also when bytes have come: what a handler raises is to find them in the box, and not on their way. */
+        if (PyErr_CheckSignals() < 0 || received >= 0) {
+            return received;
+        }
+    }
+}
+
+/* Where the payload begins if these bytes are one whole message, no longer than it may be; else 0. */
+static Py_ssize_t
+find_payload(const unsigned char *bytes, Py_ssize_t size, Py_ssize_t limit)
+{
+    Py_ssize_t start = 2;
+    uint64_t length;
+
+    if (size < 2 || (bytes[0] != WHOLE_TEXT && bytes[0] != WHOLE_BINARY)) {
+        return 0;
+    }
+    length = bytes[1];
+    if (length > 125) {
+        const Py_ssize_t more = read_long_length(bytes + 2, size - 2, bytes[1], &length);
+        if (more == 0) {
+            return 0;
+        }
+        start += more;
+    }
+    return length == (uint64_t)(size - start) && size - start <= limit ? start : 0;
+}
+
+/* How long a message may be; what is no number is no limit. */
+static Py_ssize_t
+size_limit(const Borrowing *self)
+{
+    PyObject *limit = in_slot(self->connection, &self->slots[SIZE_LIMIT]);
+
+    return limit != NULL && PyLong_Check(limit) ? PyNumber_AsSsize_t(limit, NULL) : PY_SSIZE_T_MAX;
+}
+
+/* Put on record that a message came, behind which nothing can fail. */
+static void
+count_message(const Borrowing *self, PyObject *now, Py_ssize_t wire, Py_ssize_t size)
+{
+    self->tally->received += size;
+    self->tally->wire += wire;
+    self->tally->messages++;
+    put_in_slot(self->heartbeat, &self->slots[HEARD_AT], now);
+    put_in_slot(self->inbox, &self->slots[HAS_HAD_MESSAGES], Py_True);
+}
+
+/* The message that these bytes are, counted. NULL if they are not one, or something is in its way; NULL with an
+   exception if the clock raises one. */
+static PyObject *
+message_alone(const Borrowing *self, const unsigned char *bytes, Py_ssize_t size)
+{
+    const Py_ssize_t start = find_payload(bytes, size, size_limit(self));
+    PyObject *clock, *now, *message = NULL;
+
+    if (start == 0) {
+        return NULL;
+    }
+    clock = in_slot(self->reader, &self->slots[NOW]);
+    if (clock == NULL) {
+        return NULL;
+    }
+    Py_INCREF(clock);
+    now = PyObject_CallNoArgs(clock);
+    Py_DECREF(clock);
+    if (now == NULL) {
+        return NULL;
+    }
+    if (is_alone(self) == 1) { /* behind the clock, which may be written in Python */
+        message = bytes[0] == WHOLE_TEXT ? decode_text(bytes + start, size - start)
+                                         : copy_binary(bytes + start, size - start);
+    }
+    if (message == NULL) {
+        PyErr_Clear(); /* memory is asked for once more, by who decodes it instead */
+    }
+    else {
+        count_message(self, now, size, size - start);
+    }
+    Py_DECREF(now);
+    return message;
+}
+
+/* Ask for so much with the next read: little as long as little comes, as `Receiver._fetch` does. */
+static int
+ask_for(const Borrowing *self, const char *name)
+{
+    PyObject *most = PyObject_GetAttrString(self->reader, name);
+
+    if (most == NULL) {
+        return -1;
+    }
+    put_in_slot(self->reader, &self->slots[MOST], most);
+    Py_DECREF(most);
+    return 0;
+}
+
+/* Put bytes where the next who has the role finds them; -1 with an exception, and they are lost. */
+static int
+keep_bytes(const Borrowing *self, const unsigned char *bytes, Py_ssize_t size)
+{
+    PyObject *object = PyBytes_FromStringAndSize((const char *)bytes, size);
+    PyObject *box = PyList_New(0); /* the one that is there is empty, or this reader would not be fresh */
+    int status = object == NULL || box == NULL ? -1 : PyList_Append(box, object);
+
+    if (status == 0) {
+        put_in_slot(self->reader, &self->slots[IS_FRESH], Py_False);
+        put_in_slot(self->reader, &self->slots[BOX], box);
+    }
+    Py_XDECREF(box);
+    Py_XDECREF(object);
+    return status;
+}
+
+/* Go on in Python, which lets the role go, with an error that the connection broke with or NULL. */
+static PyObject *
+go_on(const Borrowing *self, PyObject *error)
+{
+    return PyObject_CallMethod(self->reader, "go_on", "O", error == NULL ? Py_None : error);
+}
+
+/* The same with the exception that is there: the system's, or that there is no memory for what was read. */
+static PyObject *
+go_on_broken(const Borrowing *self)
+{
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *got = go_on(self, error);
+
+    Py_DECREF(error);
+    return got;
+}
+
+/* Keep what was read, with an exception of a signal handler or the clock, which goes on; NULL. */
+static PyObject *
+keep_for_others(const Borrowing *self, const unsigned char *bytes, Py_ssize_t size)
+{
+    PyObject *error = PyErr_GetRaisedException();
+
+    if (keep_bytes(self, bytes, size) < 0) {
+        Py_XDECREF(go_on_broken(self));
+        if (PyErr_Occurred()) {
+            raise_in_context(error);
+            return NULL;
+        }
+    }
+    PyErr_SetRaisedException(error);
+    return NULL;
+}
+
+/* Wait for at most so many bytes, and return the message that they are; or whatever Python makes of them. */
+static PyObject *
+read_into(const Borrowing *self, unsigned char *bytes, Py_ssize_t most)
+{
+    const ssize_t received = wait_for_bytes(self, bytes, most);
+    PyObject *message;
+
+    if (UNLIKELY(PyErr_Occurred() != NULL)) {
+        return received < 0 ? NULL : keep_for_others(self, bytes, received);
+    }
+    if (UNLIKELY(received < 0)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return go_on_broken(self);
+    }
+    message = message_alone(self, bytes, received);
+    if (message != NULL) {
+        if (most > LITTLE && ask_for(self, "_little") < 0) {
+            PyErr_Clear(); /* for want of memory; then more is asked for once more */
+        }
+        return message;
+    }
+    if (UNLIKELY(PyErr_Occurred() != NULL)) {
+        return keep_for_others(self, bytes, received);
+    }
+    if (keep_bytes(self, bytes, received) < 0) {
+        return go_on_broken(self);
+    }
+    if (ask_for(self, received < LITTLE ? "_little" : "_much") < 0) {
+        return NULL;
+    }
+    return go_on(self, NULL);
+}
+
+/* Read role, which may be gone afterwards. */
+static PyObject *
+read_alone(const Borrowing *self)
+{
+    unsigned char on_stack[LITTLE];
+    unsigned char *bytes = on_stack;
+    PyObject *most = in_slot(self->reader, &self->slots[MOST]), *got;
+    Py_ssize_t size;
+
+    if (most == NULL || !PyTuple_CheckExact(most) || PyTuple_GET_SIZE(most) != 1) {
+        PyErr_SetString(PyExc_TypeError, "how much is read is a number in a tuple");
+        return NULL;
+    }
+    size = PyNumber_AsSsize_t(PyTuple_GET_ITEM(most, 0), PyExc_OverflowError);
+    if (size <= 0) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_ValueError, "one byte is read, at least");
+        }
+        return NULL;
+    }
+    if (size > LITTLE) {
+        bytes = PyMem_RawMalloc((size_t)size);
+        if (bytes == NULL) {
+            return PyErr_NoMemory();
+        }
+    }
+    got = read_into(self, bytes, size);
+    if (bytes != on_stack) {
+        PyMem_RawFree(bytes);
+    }
+    return got;
+}
+
+static void
+let_go(const Borrowing *self)
+{
+    put_in_slot(self->reader, &self->slots[LENT], Py_False);
+    if (UNLIKELY(leave_lock(self->lock) < 0)) {
+        PyErr_Clear(); /* somebody has let it go in a signal handler: then there is nothing to do */
+    }
+}
+
+/* Let the role go after an exception, which goes on: what was begun the next one finishes. */
+static void
+leave_struck(const Borrowing *self)
+{
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *noted;
+
+    put_in_slot(self->reader, &self->slots[IS_FRESH], Py_False); /* before another has the role: see the twin */
+    let_go(self);
+    noted = PyObject_CallMethod(self->reader, "_note_interrupt", NULL);
+    if (noted == NULL) {
+        raise_in_context(error);
+        return;
+    }
+    Py_DECREF(noted);
+    PyErr_SetRaisedException(error);
+}
+
+/* After an exception, which goes on: what was got, and is let go of here, is the next receive's. */
+static void
+give_back(PyObject *reader, PyObject *got)
+{
+    PyObject *error = PyErr_GetRaisedException();
+    PyObject *done = PyObject_CallMethod(reader, "give_back", "O", got);
+
+    Py_DECREF(got);
+    if (done == NULL) {
+        raise_in_context(error);
+        return;
+    }
+    Py_DECREF(done);
+    PyErr_SetRaisedException(error);
+}
+
+/* Let the role go with a message, or None; the same, NULL with an exception: then it is given back. */
+static PyObject *
+leave_with(const Borrowing *self, PyObject *got)
+{
+    PyObject *woken;
+
+    let_go(self);
+    if (in_slot(self->reader, &self->slots[ASLEEP]) != Py_True) {
+        return got;
+    }
+    woken = PyObject_CallMethod(self->connection, "wake", NULL);
+    if (woken != NULL) {
+        Py_DECREF(woken);
+        return got;
+    }
+    give_back(self->reader, got);
+    return NULL;
+}
+
+/* Read role: what comes of a receive, which lets the role go. */
+static PyObject *
+receive_in_role(const Borrowing *self)
+{
+    const Slot *slots = self->slots;
+    PyObject *got;
+    int alone;
+
+    put_in_slot(self->reader, &slots[LENT], Py_True);
+    self->tally->turns++;
+    alone = is_alone(self);
+    if (alone <= 0) {
+        got = alone < 0 ? NULL : Py_NewRef(Py_None);
+    }
+    else if (in_slot(self->reader, &slots[IS_FRESH]) != Py_True || in_slot(self->reader, &slots[UNSETTLED]) == Py_True) {
+        got = go_on(self, NULL); /* something is left of earlier reads */
+    }
+    else {
+        got = read_alone(self);
+    }
+    if (!lock_is_mine(self->lock)) { /* it was Python that let it go */
+        return got;
+    }
+    if (UNLIKELY(got == NULL)) {
+        leave_struck(self);
+        return NULL;
+    }
+    return leave_with(self, got);
+}
+
+/* What `Reader.borrow` says without a limit of time. */
+static PyObject *
+receive_alone(Borrower *self, PyObject *reader)
+{
+    Borrowing borrowing;
+    PyObject *got;
+    int taken;
+
+    if (UNLIKELY(!self->is_whole)) {
+        PyErr_SetString(PyExc_TypeError, "this Borrower was not made whole");
+        return NULL;
+    }
+    if (begin_borrowing(&borrowing, self->slots, reader) < 0) {
+        return NULL;
+    }
+    taken = take_lock(borrowing.lock);
+    if (UNLIKELY(taken == MINE)) {
+        PyErr_SetString(
+            PyExc_RuntimeError, "receive() in a signal handler that interrupted a receive() of this task");
+        got = NULL;
+    }
+    else {
+        got = taken == TAKEN ? receive_in_role(&borrowing) : Py_NewRef(Py_None);
+    }
+    end_borrowing(&borrowing);
+    return got;
+}
+
+PyDoc_STRVAR(
+    borrower_receive_doc,
+    "receive(reader, got, /)\n--\n\n"
+    "The compiled form of wssync.engine.reader.Reader.borrow, without a limit of time.\n\n"
+    "What comes is appended to the list `got`, None is not: an exception from outside, which may come before a result\n"
+    "is stored, finds it there.");
+
+static PyObject *
+borrower_receive(Borrower *self, PyObject *const *args, Py_ssize_t count)
+{
+    PyObject *got;
+
+    if (check_count("receive", count, 2, 2) < 0) {
+        return NULL;
+    }
+    if (UNLIKELY(!PyList_CheckExact(args[1]))) {
+        PyErr_SetString(PyExc_TypeError, "what comes is put in a list");
+        return NULL;
+    }
+    got = receive_alone(self, args[0]);
+    if (got == NULL) {
+        return NULL;
+    }
+    if (got != Py_None && UNLIKELY(PyList_Append(args[1], got) < 0)) {
+        give_back(args[0], got);
+        return NULL;
+    }
+    Py_DECREF(got);
+    Py_RETURN_NONE;
+}
+
+/* Whether the objects that are looked at for one slot have the others too. */
+static int
+belong_together(const Slot *slots)
+{
+    for (int i = 0; i <= NOW; i++) {
+        if (!PyType_IsSubtype(slots[LENT].owner, slots[i].owner)) {
+            return 0;
+        }
+    }
+    return PyType_IsSubtype(slots[TALLY].owner, slots[SIZE_LIMIT].owner)
+           && PyType_IsSubtype(slots[EXPRESS].owner, slots[HAS_HAD_MESSAGES].owner);
+}
+
+static int
+borrower_init(Borrower *self, PyObject *args, PyObject *keywords)
+{
+    if ((keywords != NULL && PyDict_GET_SIZE(keywords) > 0) || PyTuple_GET_SIZE(args) != SLOTS || self->is_whole) {
+        PyErr_Format(PyExc_TypeError, "Borrower() is called once, with %d slots", SLOTS);
+        return -1;
+    }
+    for (int i = 0; i < SLOTS; i++) {
+        PyObject *member = PyTuple_GET_ITEM(args, i);
+        if (!read_slot(member, &self->slots[i])) {
+            PyErr_Format(PyExc_TypeError, "a slot of a class, not %.100s", Py_TYPE(member)->tp_name);
+            return -1;
+        }
+    }
+    if (!belong_together(self->slots)) {
+        PyErr_SetString(PyExc_TypeError, "these slots are not of the classes that they should be of");
+        return -1;
+    }
+    self->is_whole = 1;
+    return 0;
+}
+
+static int
+borrower_traverse(Borrower *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    for (int i = 0; i < SLOTS; i++) {
+        Py_VISIT(self->slots[i].owner);
+    }
+    return 0;
+}
+
+static int
+borrower_clear(Borrower *self)
+{
+    self->is_whole = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        Py_CLEAR(self->slots[i].owner);
+    }
+    return 0;
+}
+
+static void
+borrower_dealloc(Borrower *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    (void)borrower_clear(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(
+    borrower_doc,
+    "Borrower(*slots)\n--\n\nReads for those who receive, on plain sockets: one for all connections.\n\n"
+    "The slots are those of wssync.engine.reader, in its order.");
+
+static PyMethodDef borrower_methods[] = {
+    {"receive", FASTCALL(borrower_receive), METH_FASTCALL, borrower_receive_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot borrower_slots[] = {
+    {Py_tp_doc, (void *)borrower_doc},
+    {Py_tp_init, SLOT(borrower_init)},
+    {Py_tp_traverse, SLOT(borrower_traverse)},
+    {Py_tp_clear, SLOT(borrower_clear)},
+    {Py_tp_dealloc, SLOT(borrower_dealloc)},
+    {Py_tp_methods, borrower_methods},
+    {0, NULL},
+};
+
+static PyType_Spec borrower_spec = {
+    .name = "wssync._speedups.Borrower",
+    .basicsize = sizeof(Borrower),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+    .slots = borrower_slots,
+};
+#endif
+
 /* A task's `send` and `receive`
 
    They stay the functions of Python that they are, for whoever looks at them, wraps or overrides them, traces or debugs
@@ -1391,22 +2040,29 @@ static PyType_Spec express_spec = {
 #define STEPS 3
 
 /* Of the main interpreter, in which alone functions are shortened: others may not share its objects. */
-static Slot to_outbox[STEPS], to_inbox[STEPS];
+static Slot to_outbox[STEPS], to_inbox[STEPS], to_borrower[STEPS];
 static PyObject *popleft_name;
 static PyObject *send_code, *receive_code; /* borrowed, to be compared alone */
 static vectorcallfunc in_python;
 
-/* What lies at the end of these slots, a borrowed reference; NULL where there is nothing, or something else. */
+/* What lies behind so many of these slots, a borrowed reference; NULL where there is nothing, or something else. */
+static PyObject *
+go_along(PyObject *object, const Slot *slots, int steps)
+{
+    for (int i = 0; i < steps; i++) {
+        if (!has_slot(object, &slots[i])) {
+            return NULL;
+        }
+        object = in_slot(object, &slots[i]);
+    }
+    return object;
+}
+
+/* The same at the end of a way. */
 static PyObject *
 follow(PyObject *object, const Slot *slots)
 {
-    for (int i = 0; i < STEPS; i++) {
-        if (object == NULL || !PyObject_TypeCheck(object, slots[i].owner)) {
-            return NULL;
-        }
-        object = *(PyObject **)((char *)object + slots[i].offset);
-    }
-    return object;
+    return go_along(object, slots, STEPS);
 }
 
 /* Whether the function is still the one that was shortened, and nobody watches what is called: a debugger or a tracer
@@ -1478,6 +2134,33 @@ send_shortly(PyObject *function, PyObject *const *args, size_t count, PyObject *
     return sent;
 }
 
+/* Read by oneself: what `Reader.borrow` says. None too where that cannot be, or not from here. */
+static PyObject *
+borrow_by(PyObject *task)
+{
+    PyObject *reader = go_along(task, to_borrower, STEPS - 1);
+    PyObject *borrower = go_along(reader, to_borrower + STEPS - 1, 1);
+    PyObject *got;
+
+    if (borrower == NULL || Py_TYPE(borrower)->tp_dealloc != (destructor)borrower_dealloc) {
+        return Py_NewRef(Py_None);
+    }
+    Py_INCREF(reader); /* both may go with the connection */
+    Py_INCREF(borrower);
+    got = receive_alone((Borrower *)borrower, reader);
+    Py_DECREF(borrower);
+    Py_DECREF(reader);
+    if (got != NULL && got != Py_None && !PyUnicode_CheckExact(got) && !PyBytes_CheckExact(got)) { /* a `Waiter` */
+        PyObject *connection = PyObject_GetAttrString(task, "_connection");
+        PyObject *message = connection == NULL
+                                ? NULL
+                                : PyObject_CallMethod(connection, "receive_in_turn", "OOO", got, Py_None, Py_None);
+        Py_XDECREF(connection);
+        Py_SETREF(got, message);
+    }
+    return got;
+}
+
 static PyObject *
 receive_shortly(PyObject *function, PyObject *const *args, size_t count, PyObject *keywords)
 {
@@ -1496,7 +2179,10 @@ receive_shortly(PyObject *function, PyObject *const *args, size_t count, PyObjec
     Py_DECREF(ready);
     if (message == NULL && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_IndexError))) { /* none; another has it */
         PyErr_Clear();
-        return in_python(function, args, count, keywords);
+        message = borrow_by(args[0]);
+        if (message == Py_None) {
+            Py_SETREF(message, in_python(function, args, count, keywords));
+        }
     }
     return message;
 }
@@ -1520,16 +2206,16 @@ read_slots(PyObject *path, Slot *slots)
 
 PyDoc_STRVAR(
     shorten_doc,
-    "shorten(send, outbox, receive, inbox, /)\n--\n\n"
+    "shorten(send, outbox, receive, inbox, borrower, /)\n--\n\n"
     "Let these methods of tasks go the short ways from here, as far as that is all there is to do.\n\n"
-    "The ways are the slots that lead from a task to what is open, `Outbox.express` and `Inbox.express`. Does nothing\n"
-    "in an interpreter that is not the main one.");
+    "The ways are the slots that lead from a task to what is open, `Outbox.express` and `Inbox.express`, and by its\n"
+    "reader to what reads for it. Does nothing in an interpreter that is not the main one.");
 
 static PyObject *
 shorten(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
-    if (check_count("shorten", count, 4, 4) < 0) {
+    if (check_count("shorten", count, 5, 5) < 0) {
         return NULL;
     }
     if (!PyFunction_Check(args[0]) || !PyFunction_Check(args[2])) {
@@ -1539,7 +2225,8 @@ shorten(PyObject *module, PyObject *const *args, Py_ssize_t count)
     if (PyInterpreterState_Get() != PyInterpreterState_Main()) {
         Py_RETURN_NONE;
     }
-    if (read_slots(args[1], to_outbox) < 0 || read_slots(args[3], to_inbox) < 0) {
+    if (read_slots(args[1], to_outbox) < 0 || read_slots(args[3], to_inbox) < 0
+        || read_slots(args[4], to_borrower) < 0) {
         return NULL;
     }
     if (in_python == NULL) {
@@ -1557,84 +2244,6 @@ shorten(PyObject *module, PyObject *const *args, Py_ssize_t count)
 }
 #endif
 
-/* Wait for bytes; how many came, -1 with an exception. */
-static ssize_t
-wait_for_bytes(int descriptor, unsigned char *to, Py_ssize_t most)
-{
-    for (;;) {
-        ssize_t received;
-
-        Py_BEGIN_ALLOW_THREADS
-        received = recv(descriptor, to, (size_t)most, 0);
-        Py_END_ALLOW_THREADS
-        if (received >= 0) {
-            return received;
-        }
-        if (errno != EINTR) {
-            PyErr_SetFromErrno(PyExc_OSError);
-            return -1;
-        }
-        if (PyErr_CheckSignals() < 0) {
-            return -1;
-        }
-    }
-}
-
-static int
-append_bytes(PyObject *list, const unsigned char *bytes, Py_ssize_t size)
-{
-    PyObject *object = PyBytes_FromStringAndSize((const char *)bytes, size);
-    int status = object == NULL ? -1 : PyList_Append(list, object);
-
-    Py_XDECREF(object);
-    return status;
-}
-
-PyDoc_STRVAR(
-    receive_messages_doc,
-    "receive_messages(descriptor, most, limit, messages, rest, /)\n--\n\n"
-    "Wait for at most `most` bytes, and cut messages out of them as cut_messages does.\n\n"
-    "What is left of the bytes is appended to `rest`, or b'' if the stream has ended. Returns how many bytes the\n"
-    "messages had on the wire, and how many of payload. Raises OSError when the connection is broken, and what a\n"
-    "signal handler raises.");
-
-static PyObject *
-receive_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
-{
-    Py_ssize_t most, limit = PY_SSIZE_T_MAX, position = 0, total = 0;
-    ssize_t received;
-    unsigned char *bytes;
-    int descriptor, status;
-
-    (void)module;
-    if (check_count("receive_messages", count, 5, 5) < 0) {
-        return NULL;
-    }
-    descriptor = (int)PyLong_AsLong(args[0]);
-    most = PyLong_AsSsize_t(args[1]);
-    if (args[2] != Py_None) {
-        limit = PyNumber_AsSsize_t(args[2], NULL);
-    }
-    if (UNLIKELY(PyErr_Occurred() != NULL)) {
-        return NULL;
-    }
-    if (UNLIKELY(most <= 0 || !PyList_CheckExact(args[3]) || !PyList_CheckExact(args[4]))) {
-        PyErr_SetString(PyExc_TypeError, "at least one byte is received, and what came is put in lists");
-        return NULL;
-    }
-    bytes = PyMem_RawMalloc((size_t)most);
-    if (bytes == NULL) {
-        return PyErr_NoMemory();
-    }
-    received = wait_for_bytes(descriptor, bytes, most);
-    status = received < 0 ? -1 : cut(bytes, received, limit, args[3], &position, &total);
-    if (status == 0 && (position < received || received == 0)) {
-        status = append_bytes(args[4], bytes + position, received - position);
-    }
-    PyMem_RawFree(bytes);
-    return status < 0 ? NULL : pair_of_sizes(position, total);
-}
-
 #endif
 
 /* The module */
@@ -1645,7 +2254,6 @@ static PyMethodDef methods[] = {
     {"mask", FASTCALL(mask), METH_FASTCALL, mask_doc},
     {"mask_into", FASTCALL(mask_into), METH_FASTCALL, mask_into_doc},
 #ifdef HAVE_SOCKETS
-    {"receive_messages", FASTCALL(receive_messages), METH_FASTCALL, receive_messages_doc},
 #ifdef CAN_SHORTEN
     {"shorten", FASTCALL(shorten), METH_FASTCALL, shorten_doc},
 #endif
@@ -1654,7 +2262,14 @@ static PyMethodDef methods[] = {
 };
 
 #ifdef HAVE_SOCKETS
-static PyType_Spec *const types[] = {&express_spec, &lock_spec};
+static PyType_Spec *const types[] = {
+    &express_spec,
+    &lock_spec,
+#ifdef CAN_BORROW
+    &borrower_spec,
+    &tally_spec,
+#endif
+};
 
 static int
 add_types(PyObject *module)

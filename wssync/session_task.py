@@ -146,7 +146,7 @@ class SessionTask:
     @property
     def count_of_bytes_received(self) -> int:
         """Bytes of messages received, after decompression; also of messages nobody has taken yet."""
-        return self._connection.received
+        return self._connection.tally.received
 
     @property
     def count_of_bytes_expected_to_send(self) -> int:

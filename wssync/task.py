@@ -27,6 +27,7 @@ from .engine.completions import Handler, Message, Result, ThreadEnd, Waiter, wai
 from .engine.goodbye import remember_fork
 from .engine.inbox import Inbox
 from .engine.outgoing import Outgoing
+from .engine.reader import Reader
 from .engine.state import Phase, State
 from .errors import ConnectionClosed, WebSocketError
 from .hints import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple, Type, Union, overload
@@ -394,7 +395,8 @@ def _slots(*names: Tuple[type, str]) -> Tuple[Any, ...]:
 def _shorten() -> None:
     send_way = _slots((SessionTask, "_connection"), (State, "outbox"), (Outgoing, "express"))
     receive_way = _slots((SessionTask, "_connection"), (State, "inbox"), (Inbox, "express"))
-    shorten(WebSocketTask.send, send_way, WebSocketTask.receive, receive_way)
+    borrow_way = _slots((SessionTask, "_connection"), (State, "reader"), (Reader, "_borrower"))
+    shorten(WebSocketTask.send, send_way, WebSocketTask.receive, receive_way, borrow_way)
 
 
 _shorten()

@@ -36,7 +36,6 @@ from typing import Counter as CounterOf
 from unittest import mock
 
 import wssync
-from wssync.engine.accelerated import RoleLock
 from wssync.testing import Server
 from wssync.transport import stream
 
@@ -297,7 +296,7 @@ def counted_inside() -> Iterator[CounterOf[str]]:
     """
     tally = _Tally()
     with contextlib.ExitStack() as stack:
-        for make in {threading.Lock, threading.RLock, _thread.allocate_lock, RoleLock}:
+        for make in {threading.Lock, threading.RLock, _thread.allocate_lock}:
             _replace(stack, make, tally.making(LOCKS, _CountedLock, make))
         for name in SOCKET_CALLS:
             noted = tally.noting(f"socket.{name}", getattr(socket.socket, name))

@@ -7,7 +7,7 @@ There are three forms of it, and what is promised holds in each:
 
 | form       | how a borrower reads, and a sender sends                     |
 | ---------- | ------------------------------------------------------------ |
-| `compiled` | with the accelerator's `receive_messages`, and its `Express` |
+| `compiled` | with the accelerator's `Borrower`, and its `Express`         |
 | `pure`     | with the socket's own `recv` and `send`                      |
 | `staged`   | through the stream, as over TLS: nothing stands `direct`     |
 """
@@ -22,10 +22,11 @@ from typing import Any, Callable, List, Optional, Tuple, TypeVar
 from unittest import mock
 
 from wssync.engine import express
-from wssync.engine.accelerated import CompiledExpress, receive_messages
+from wssync.engine.accelerated import CompiledBorrower, CompiledExpress
 from wssync.engine.completions import Message, Waiter
 from wssync.engine.plan import Opened
 from wssync.engine.reader import Reader
+from wssync.engine.receiver import LITTLE, READ
 from wssync.protocol.frames import read_header
 from wssync.protocol.handshake import Accepted
 from wssync.transport.stream import Direct, TCPStream
@@ -35,7 +36,7 @@ from .support import PATIENCE, URL, Frame, Rig, Running, frames_in
 
 __all__ = ["FORMS", "SocketRig", "SocketStream", "in_each_form"]
 
-FORMS = ("compiled", "pure", "staged") if receive_messages is not None else ("pure", "staged")
+FORMS = ("compiled", "pure", "staged") if CompiledBorrower is not None else ("pure", "staged")
 
 _HEAD = (b"HTTP/1.1 101 Switching Protocols", URL)
 
@@ -53,6 +54,27 @@ def in_each_form(test: Callable[[Case, str], None]) -> Callable[[Case], None]:
 
     del run.__wrapped__  # else runners would take the test for one with an argument
     return run
+
+
+class Amount:
+    """How much is to be read: a number that tells when it is looked at.
+
+    It is the one thing that the compiled form looks at just before it waits. (Whoever else reads takes the `size`.)
+    """
+
+    def __init__(self, size: int, look: Callable[[], object]) -> None:
+        self.size = size
+        self._look = look
+
+    def __index__(self) -> int:
+        self._look()
+        return self.size
+
+    @staticmethod
+    def of(limit: Any) -> int:
+        """It as a number, which is not looked at."""
+        size: int = limit.size if isinstance(limit, Amount) else limit
+        return size
 
 
 class SocketStream(TCPStream):
@@ -108,7 +130,7 @@ class SocketStream(TCPStream):
     def recv(self, limit: int) -> Optional[bytes]:
         """See `Stream.recv`."""
         self.note("recv")
-        data = super().recv(limit)
+        data = super().recv(Amount.of(limit))
         self.after_recv()
         return data
 
@@ -160,34 +182,32 @@ class SocketRig(Rig):
 
     def _hook(self) -> None:
         """Tell when a borrower begins to wait, whichever way it waits."""
-        reader, compiled, patient = self.reader, self.reader._receive_messages, self.reader._patient
-        if self.form == "pure":
-            reader._receive_messages = None
-        elif compiled is not None:
+        reader, patient = self.reader, self.reader._patient
 
-            def receive(*arguments: Any) -> Tuple[int, int]:
-                self.borrowed.release()
-                self.before_read()
-                assert compiled is not None
-                return compiled(*arguments)
+        def begin() -> None:
+            self.borrowed.release()
+            self.before_read()
 
-            reader._receive_messages = receive
+        def read(limit: int) -> Optional[bytes]:
+            begin()
+            assert patient is not None
+            return patient(Amount.of(limit))
+
+        if self.form == "compiled":
+            amounts: Any = (Amount(LITTLE, begin),), (Amount(READ, begin),)
+            reader._little, reader._much = amounts
+            reader._most = reader._little
+        else:
+            reader._borrower = None
         if patient is not None:
-
-            def read(limit: int) -> Optional[bytes]:
-                self.borrowed.release()
-                self.before_read()
-                assert patient is not None
-                return patient(limit)
-
             reader._patient = read
         else:
-
-            def begin() -> None:
-                self.borrowed.release()
-                self.before_read()
-
             self.stream.before_borrowed = begin
+
+    @property
+    def most(self) -> int:
+        """How much the next read asks for."""
+        return Amount.of(self.reader._most[0])
 
     before_read: Callable[[], object] = staticmethod(lambda: None)
     """Called where a borrower is about to wait for the network without a limit, or (`staged`) with one."""

@@ -65,9 +65,8 @@ class Conversation:
 
 
 def received(rig: Rig) -> Tuple[int, int, int, int]:
-    connection = rig.connection
-    frames = connection.messages_received + connection.others_received
-    return connection.messages_received, connection.received, frames, connection.wire_received
+    tally = rig.connection.tally
+    return tally.messages, tally.received, tally.messages + rig.connection.others_received, tally.wire
 
 
 def sent(rig: Rig) -> Tuple[int, int, int, int]:
@@ -225,7 +224,7 @@ class ProgressTests(unittest.TestCase):
                 rig.give(b"x" * 20_000)
                 seen.append(rig.connection.count_progress())
             self.assertEqual(seen, [6 + 20_000 * number for number in range(11)])
-            self.assertEqual((rig.connection.received, rig.connection.unfinished), (200_006, 0))
+            self.assertEqual((rig.connection.tally.received, rig.connection.unfinished), (200_006, 0))
 
     def test_of_a_compressed_message_that_comes(self) -> None:
         """It counts what comes out."""

@@ -14,7 +14,7 @@ from tests.interrupts import Interrupt, interrupted_at
 from tests.protocol.wire import TEXT, frame, header
 from tests.support import cases, with_cases
 from wssync.engine import express, reader
-from wssync.engine.accelerated import CompiledExpress, receive_messages
+from wssync.engine.accelerated import CompiledBorrower, CompiledExpress
 from wssync.engine.completions import Waiter
 from wssync.engine.express import SHORT
 from wssync.engine.outbox import Message
@@ -52,7 +52,7 @@ class SocketRig(Rig):
         connection.stream = self.socket
         with mock.patch.object(express, "CompiledExpress", CompiledExpress if compiled else None):
             connection.outbox.attach(self.socket, Encoder(Role.CLIENT), connection.flush)
-        with mock.patch.object(reader, "receive_messages", receive_messages if compiled else None):
+        with mock.patch.object(reader, "_BORROWER", reader._BORROWER if compiled else None):
             self.engine._reader = Reader(connection, self.socket, Decoder(Role.CLIENT, maximum_message_size=None))
         connection.reader = self.engine.reader
         case.addCleanup(self.socket.close)
@@ -541,7 +541,7 @@ class AlarmTests(unittest.TestCase):
     )
     def test_it_is_the_callers(self, compiled: bool, seconds: Optional[float], before: bytes) -> None:
         """It comes out of the receive as it is; the connection goes on, and nothing is lost."""
-        if compiled and receive_messages is None:
+        if compiled and CompiledBorrower is None:
             self.skipTest("wssync._speedups was not built, or has no sockets")
         rig = SocketRig(self, compiled=compiled)
         rig.peer.setblocking(True)

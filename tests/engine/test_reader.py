@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unittest
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional
 from unittest import mock
 
 from wssync.engine.completions import Message, Waiter
@@ -73,7 +73,9 @@ class CallerTests(unittest.TestCase):
         """After a fork the role may be held by a thread that is not there."""
         rig = Rig(self)
         rig.clock.wakers.clear()
+        reader_of(rig)._descriptor = 1
         rig.connection.abandon()
+        self.assertEqual(reader_of(rig)._descriptor, -1, "a borrower whose signal handler has forked must not ask it")
         role: Any = mock.patch.object(reader_of(rig).role, "attempt", side_effect=AssertionError)
         with role:
             reader_of(rig).read_now()
@@ -128,7 +130,7 @@ class MessageTests(BorrowTestCase):
             rig.say(frame(TEXT if isinstance(message, str) else BINARY, data))
             self.assertEqual(rig.receive_blocking(), message)
             self.assertEqual(rig.connection.heartbeat.heard_at, rig.clock.now())
-        self.assertEqual(rig.connection.received, 2 + 124 + 125 + 126 + 400 + 70_000)
+        self.assertEqual(rig.connection.tally.received, 2 + 124 + 125 + 126 + 400 + 70_000)
         rig.free()
 
     @in_each_form
@@ -255,7 +257,7 @@ class MessageTests(BorrowTestCase):
         for size in (10, 100_000, 10):
             rig.say(frame(BINARY, b"x" * size))
             rig.receive_blocking()
-            asked.append(rig.reader._most[0])
+            asked.append(rig.most)
         self.assertEqual(asked, [LITTLE, READ, LITTLE])
 
     @in_each_form
@@ -503,14 +505,16 @@ class EndTests(BorrowTestCase):
         self.assertIsInstance(rig.connection.cause, ProtocolError)
 
     def test_memory_runs_out(self) -> None:
-        """What was not decoded in the compiled call is lost, so the connection is: with 1006, and the cause kept."""
+        """What the compiled form had read is lost, so the connection is: with 1006, and the cause kept."""
         rig = SocketRig(self, "pure", threaded=True)
+        reader = rig.reader
 
-        def fail(*arguments: Any) -> Tuple[int, int]:
-            raise MemoryError
+        def fail() -> Message:
+            assert reader._lock.acquire(False)
+            self.assertIsNone(reader.go_on(MemoryError()))
+            return rig.receive_blocking()
 
-        rig.reader._receive_messages = fail
-        self.ended(rig, Running(rig.receive_blocking))
+        self.ended(rig, Running(fail))
         self.assertEqual(rig.connection.close_code, 1006)
         self.assertIsInstance(rig.verdict.__cause__, MemoryError)
 
@@ -968,7 +972,6 @@ class InterruptTests(BorrowTestCase):
                 rig.receive_blocking()
             rig.engine._turn()
             self.assertEqual(rig.reader._box, [])
-            self.assertEqual(rig.reader._cut, [])
             if len(data) > 3 or data == frame(TEXT, b"a"):
                 self.assertEqual(rig.connection.take(), "a")
 
@@ -1008,12 +1011,44 @@ class InterruptTests(BorrowTestCase):
         for data in (frame(TEXT, b"a"), frame(TEXT, b"a") + frame(PING, b"p")):
             rig = SocketRig(self, form)
             rig.say(data)
-            lock = rig.reader._lock
+            lock, rig.reader._borrower = rig.reader._lock, None  # whose release is no call, and has no such place
             rig.reader._lock = StruckLock(lock)
             with self.assertRaises(KeyboardInterrupt):
                 rig.receive_blocking()
             rig.reader._lock = lock
             rig.free()
+            self.assertEqual(rig.receive_blocking(), "a")
+
+    @in_each_form
+    def test_when_it_has_got_it(self, form: str) -> None:
+        """A call that gives the message is struck when it returns: the message, or its place in the row, is given back.
+
+        Only in the compiled form is that one call.
+        """
+        if form != "compiled":
+            return
+        for is_suspended in (False, True):
+            rig = SocketRig(self, form)
+            borrower = rig.reader._borrower
+            assert borrower is not None
+
+            def receive(reader: Reader, got: List[Any], borrower: Any = borrower) -> None:
+                borrower.receive(reader, got)
+                interrupt()
+
+            if is_suspended:
+                rig.before_read = rig.connection.suspend
+            rig.reader._borrower = mock.Mock(receive=receive)
+            rig.say(frame(TEXT, b"a"))
+            with self.assertRaises(KeyboardInterrupt):
+                rig.receive_blocking()
+            rig.free()
+            self.assertTrue(rig.woken())
+            self.assertFalse(rig.connection.inbox.has_demand)
+            rig.reader._borrower = borrower
+            rig.before_read = lambda: None
+            if is_suspended:
+                rig.connection.resume()
             self.assertEqual(rig.receive_blocking(), "a")
 
     @in_each_form

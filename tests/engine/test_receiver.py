@@ -32,7 +32,7 @@ class MessageTests(unittest.TestCase):
         rig = Rig(self)
         rig.give(frame(TEXT, b"abc") + frame(BINARY, b"\x00\x01"), frame(TEXT, "äö€".encode()))
         self.assertEqual(rig.take_all(), ["abc", b"\x00\x01", "äö€"])
-        self.assertEqual(rig.connection.received, 3 + 2 + 7)
+        self.assertEqual(rig.connection.tally.received, 3 + 2 + 7)
 
     def test_one_byte_at_a_time(self) -> None:
         """However the bytes are cut, the same messages come out."""

@@ -39,13 +39,9 @@ PLANTED = {
         "if (self->keys == NULL || self->keys_used + 4 > PyBytes_GET_SIZE(self->keys)) {",
         "if (self->keys == NULL || self->keys_used > PyBytes_GET_SIZE(self->keys)) {",
     ),
-    "more bytes than there is room for": (
-        "received = wait_for_bytes(descriptor, bytes, most);",
-        "received = wait_for_bytes(descriptor, bytes, most + 1);",
-    ),
     "bytes that were given back": (
-        "status = append_bytes(args[4], bytes + position, received - position);\n    }\n    PyMem_RawFree(bytes);",
-        "PyMem_RawFree(bytes);\n        status = append_bytes(args[4], bytes + position, received - position);\n    }",
+        "got = read_into(self, bytes, size);\n    if (bytes != on_stack) {\n        PyMem_RawFree(bytes);\n    }",
+        "if (bytes != on_stack) {\n        PyMem_RawFree(bytes);\n    }\n    got = read_into(self, bytes, size);",
     ),
     "a length that overflows": (
         "*length = *length << 8 | from[i];",
@@ -55,6 +51,14 @@ PLANTED = {
 """What is wrong -> (a line of the C code, the same made wrong)."""
 
 PLANTED_WITHIN = {
+    "more bytes than there is room for": (
+        "received = recv((int)descriptor, to, (size_t)most, 0);",
+        "received = recv((int)descriptor, to, (size_t)most + 1, 0);",
+    ),
+    "a message that is not all there": (
+        "return length == (uint64_t)(size - start)",
+        "return length >= (uint64_t)(size - start)",
+    ),
     "a payload longer than the data": (
         "if (length > (uint64_t)(end - start) || (Py_ssize_t)length > limit) {",
         "if (length > (uint64_t)(end - start) + 8 || (Py_ssize_t)length > limit) {",

@@ -15,6 +15,7 @@ import threading
 import time
 from typing import Any, Callable, List, Optional, Tuple
 
+from tests.engine.lending import LITTLE, MUCH, Lender, slots
 from tests.protocol.soups import noise, soup
 from wssync.protocol import frames
 
@@ -106,19 +107,27 @@ class Outbox:
 
 
 def _receive(compiled: Any, draw: random.Random) -> None:
-    data = soup(draw, longest=20_000)
-    most = draw.choice((1, 10, 1000, 1 << 17))
+    data = soup(draw, longest=draw.choice((200, 20_000)))
+    most = draw.choice((1, 10, 1000, LITTLE, LITTLE + 1, MUCH))
     limit = draw.choice((None, None, draw.randrange(-2, 300), 65_536, 1 << 70))
-    messages: Tuple[List[Any], List[Any]] = ([], [])
-    rest: List[bytes] = []
+    if draw.random() < 0.5:  # the first of the messages, as none comes alone by chance
+        end = next((at for at in range(len(data)) if frames.cut_messages(data[:at], 0, None, [])[0]), len(data))
+        data = data[:end]
+    got: List[Any] = []
     with contextlib.ExitStack() as stack:
         here, there = _sockets(stack)
         came = data[: here.send(data)][:most] if data else b""
         here.close()
-        sizes = compiled.receive_messages(there.fileno(), most, limit, messages[0], rest)
-    position, size = frames.cut_messages(came, 0, limit, messages[1])
-    assert (sizes, messages[0]) == ((position, size), messages[1]), (came, limit, sizes, messages)
-    assert rest == ([came[position:]] if position < len(came) or not came else []), (came, limit, rest)
+        lender = Lender(compiled, there.fileno())
+        lender._most, lender._connection.size_limit = (most,), limit
+        compiled.Borrower(*slots()).receive(lender, got)
+    messages: List[Any] = []
+    position, size = frames.cut_messages(came, 0, limit, messages)
+    if position < len(came) or len(messages) != 1:
+        assert (got, lender.told) == (["gone on"], [("go on", None, [came])]), (came, limit, got, lender.told)
+    else:
+        assert (got, lender.told) == (messages, []), (came, limit, got, lender.told)
+        assert lender.counts == (1, size, position, 1), lender.counts
 
 
 def _sockets(stack: contextlib.ExitStack) -> Tuple[socket.socket, socket.socket]:

@@ -22,10 +22,15 @@ TESTS = (
     "tests.protocol.test_messages",
     "tests.protocol.test_encoder",
     "tests.engine.test_accelerated",
+    "tests.engine.test_borrower",
     "tests.engine.test_express_forms",
     "tests.engine.test_role_lock",
     "tests.engine.test_ways",
 )
+
+
+TIMES = 40
+"""Allocations of one call of which each fails once."""
 
 
 def put_in_place(file: str) -> ModuleType:
@@ -41,12 +46,14 @@ def put_in_place(file: str) -> ModuleType:
 
 def run_out_of_memory(compiled: Any) -> int:
     """Let each allocation of each function fail in turn; how many did. Needs a Python with its own tests' helpers."""
+    from tests.engine.lending import Lender, slots
+
     try:
         import _testcapi  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return 0
     data = b"\x81\x05Hello\x82\x05Hello\x81\x06Hell\xc3\xb6\x81\x03a\xffb"
-    here, there = socket.socketpair()
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # of which each read gives one
     full, other = socket.socketpair()
     for one in (here, there, full, other):
         one.setblocking(False)
@@ -55,6 +62,8 @@ def run_out_of_memory(compiled: Any) -> int:
             full.send(bytes(1 << 16))
     failures = 0
     locks, long = (compiled.RoleLock(), threading.RLock()), bytes(5000)
+    borrower = compiled.Borrower(*slots())
+    lenders = [Lender(compiled, here.fileno()) for _ in range(2 * TIMES)]
     calls: Tuple[Callable[[], object], ...] = (
         lambda: compiled.mask(bytearray(100), b"abcd", 1 << 40),
         lambda: compiled.encode_frame(0x82, bytearray(100), b"abcd"),
@@ -62,11 +71,12 @@ def run_out_of_memory(compiled: Any) -> int:
         *(lambda lock=lock: _send(compiled, full, lock, b"Hello") for lock in locks),
         lambda: _send(compiled, full, locks[0], long),
         compiled.RoleLock,
-        lambda: compiled.receive_messages(here.fileno(), 100, None, [], []),
+        lambda: borrower.receive(lenders.pop(), []),
+        lambda: borrower.receive(lenders.pop(), []),
     )
     for call in calls:
-        for number in range(40):
-            there.send(data)
+        for number in range(TIMES):
+            there.send(data[:7] if len(lenders) > TIMES else data)
             _testcapi.set_nomemory(number, number + 1)
             try:
                 call()
@@ -74,6 +84,8 @@ def run_out_of_memory(compiled: Any) -> int:
                 failures += 1
             finally:
                 _testcapi.remove_mem_hooks()
+            with contextlib.suppress(BlockingIOError):
+                here.recv(100)
     for one in (here, there, full, other):
         one.close()
     return failures

@@ -207,7 +207,9 @@ class Connection(Blocking):
         self.strand = Strand(_Nowhere(), lambda error: None)
         self.error = self.verdict = ConnectionClosed("the connection belongs to the parent process", url=self.url)
         self.phase = Phase.GONE
-        self.reader = None  # its descriptor's number may soon be another file's
+        reader, self.reader = self.reader, None
+        if reader is not None:
+            reader.abandon()
         self.inbox.readiness = None  # nothing may be written to it: the parent would read that
         self.inbox.end(self.verdict, self.strand, drop=True)
         self.listener = self.thread = self.waker = None

@@ -16,13 +16,16 @@ from ..errors import ConnectionClosed
 from ..hints import TYPE_CHECKING, List, Optional, Union, cast
 from ..protocol.messages import Decoded
 from ..transport.clock import real_now
-from .accelerated import receive_messages
+from .accelerated import CompiledBorrower
 from .completions import Message, Waiter
 from .connection import Connection
+from .heartbeat import Heartbeat
+from .inbox import Inbox
 from .receiver import Fetch, Receiver
-from .state import Phase
+from .state import Phase, State
 
 if TYPE_CHECKING:
+    from .._speedups import Borrower
     from ..protocol.messages import Decoder
     from ..transport.stream import Stream
 
@@ -38,12 +41,11 @@ class Reader(Receiver):
 
     __slots__ = (
         "_aside_until",
+        "_borrower",
         "_descriptor",
         "_lock",
-        "_receive_messages",
         "_seen_turn",
         "_slot",
-        "_turn",
         "_unsettled",
         "asleep",
         "lent",
@@ -53,13 +55,13 @@ class Reader(Receiver):
         super().__init__(connection, stream, decoder)
         direct = self._direct
         self._descriptor = -1 if direct is None else direct.descriptor
-        self._receive_messages = None if direct is None or self._patient is None else receive_messages
+        self._borrower = None if direct is None or self._patient is None else _BORROWER
         self._lock = self.role.lock
         self._unsettled = False
         self._slot: Union[Message, Waiter[Message], None] = None
         self.lent = False
         self.asleep = False
-        self._turn = self._seen_turn = 0
+        self._seen_turn = 0
         self._aside_until = 0.0
 
     # -- the engine thread ---------------------------------------------------------------------------------------------
@@ -85,9 +87,9 @@ class Reader(Receiver):
         """
         self.asleep = False
         if not self._connection.awaits_reading:
-            now = real_now()
-            if self._turn != self._seen_turn:
-                self._seen_turn, self._aside_until = self._turn, now + GRACE
+            now, turn = real_now(), self._connection.tally.turns
+            if turn != self._seen_turn:
+                self._seen_turn, self._aside_until = turn, now + GRACE
             if now < self._aside_until:
                 return self._aside_until - now
         if self.lent:
@@ -133,28 +135,36 @@ class Reader(Receiver):
 
     # -- a borrower ----------------------------------------------------------------------------------------------------
 
-    def borrow(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]:
+    def borrow(
+        self, seconds: Optional[float], *, has_role: bool = False, error: Optional[BaseException] = None
+    ) -> Union[Message, Waiter[Message], None]:
         """Wait for the next message in the caller's own thread, for `seconds` at most, if nobody is before it.
 
         `None` if somebody is, if the time is over, or if the connection is about to end: the caller then queues up. A
         `Waiter`, if the task was suspended meanwhile: it stands in the row already, as the first. `RuntimeError` in a
         signal handler that has interrupted a borrower: nobody else reads, so it would wait for ever.
+
+        Without a limit the accelerator does this, and comes back with what is not a message alone: see `go_on`.
         """
-        lock = self._lock
-        if lock._is_owned():
-            raise RuntimeError("receive() in a signal handler that interrupted a receive() of this task")
-        taken = False
+        lock, taken = self._lock, has_role
+        if not taken:
+            if lock._is_owned():
+                raise RuntimeError("receive() in a signal handler that interrupted a receive() of this task")
+            if seconds is None and self._borrower is not None:
+                return self._borrow_compiled(self._borrower)
         got: Union[Message, Waiter[Message], None] = None
         slot: Union[Message, Waiter[Message], None] = None
         try:
             try:
-                if lock.acquire(False):
+                if has_role:
+                    got = self._read_on(error)
+                elif lock.acquire(False):
                     taken = self.lent = True
-                    self._turn += 1
+                    self._connection.tally.turns += 1
                     express = self._inbox.express
                     if express is not None and not express:
                         if self._is_fresh and seconds is None and self._patient is not None:
-                            got = self._read_one() if self._receive_messages is None else self._read_compiled()
+                            got = self._read_one()
                         if got is None:
                             got = self._read_for_caller(seconds)
                         if self._direct is None and self._stream.has_output:
@@ -182,6 +192,45 @@ class Reader(Receiver):
             raise
         return got
 
+    def _borrow_compiled(self, borrower: Borrower) -> Union[Message, Waiter[Message], None]:
+        got: List[Union[Message, Waiter[Message]]] = []
+        try:
+            borrower.receive(self, got)
+        except BaseException:
+            if got:
+                self.give_back(got[0])
+            raise
+        return got[0] if got else None  # no call from the `try` to the caller: see `_read_one`
+
+    def go_on(self, error: Optional[BaseException]) -> Union[Message, Waiter[Message], None]:
+        """The compiled form has the role, and leaves the rest to this one: bytes in the box, or an earlier read's, or
+        the `error` with which the connection broke. Read role, which is let go at the end.
+        """
+        return Reader.borrow(self, None, has_role=True, error=error)
+
+    def give_back(self, got: Union[Message, Waiter[Message], None]) -> None:
+        """An interrupt came when the compiled form had let the role go: see `_hand_back`."""
+        self._note_interrupt()
+        self._hand_back(got, None)
+
+    def abandon(self) -> None:
+        """After a fork: the descriptor's number may soon be another file's, and a signal handler that has forked may
+        have interrupted a borrower.
+        """
+        self._descriptor = -1
+
+    def _read_on(self, error: Optional[BaseException]) -> Union[Message, Waiter[Message], None]:
+        """See `go_on`."""
+        if isinstance(error, MemoryError):  # what was read is lost
+            closed = ConnectionClosed("memory ran out for what was received")
+            closed.__cause__ = error
+            self._lost(closed)
+        elif isinstance(error, OSError):
+            self._lost(error)
+        else:
+            return self._read_for_caller(None)
+        return None
+
     def _read_one(self) -> Optional[Message]:
         """Nearly every message comes alone and whole: it is seen here, before anything is made for it. Read role.
 
@@ -208,42 +257,13 @@ class Reader(Receiver):
         elif data[0] != 0x82:
             return None
         self._heartbeat.heard_at = self._now()
-        size = data[1]
-        connection.received += size
-        connection.wire_received += size + 2
-        connection.messages_received += 1
+        size, tally = data[1], connection.tally
+        tally.received += size
+        tally.wire += size + 2
+        tally.messages += 1
         self._inbox.has_had_messages = True
         self._most = self._little
         self._box = []  # no call from here to the caller, for after one an interrupt could take the message with it
-        return message
-
-    def _read_compiled(self) -> Optional[Message]:
-        """The same for every message that comes alone and whole, with the accelerator. Read role."""
-        connection, cut = self._connection, self._cut
-        assert self._receive_messages is not None
-        try:
-            wire, size = self._receive_messages(self._descriptor, self._most[0], connection.size_limit, cut, self._box)
-        except OSError as error:
-            self._lost(error)
-            return None
-        except MemoryError as error:  # what was not decoded is lost
-            closed = ConnectionClosed("memory ran out for what was received")
-            closed.__cause__ = error
-            self._lost(closed)
-            return None
-        connection.received += size
-        connection.wire_received += wire
-        messages = len(cut)
-        connection.messages_received += messages
-        self._heartbeat.heard_at = self._now()
-        if messages != 1 or self._box or self._inbox.express is None:
-            self._is_fresh = False
-            self._most = self._much
-            return None
-        self._inbox.has_had_messages = True
-        self._most = self._little
-        message: Message = cut[0]
-        del cut[0]  # no call: see `_read_one`
         return message
 
     def _read_for_caller(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]:
@@ -269,7 +289,7 @@ class Reader(Receiver):
     @property
     def _has_left(self) -> bool:
         """Whether there may be something of which the socket knows nothing."""
-        return bool(self.interrupted or self._box or self._cut)
+        return bool(self.interrupted or self._box)
 
     def _call_for_help(self) -> None:
         """What was read has to be answered, by a pong as a rule: not by who holds this role, and not later."""
@@ -353,3 +373,17 @@ class Reader(Receiver):
             got = slot.value
         if isinstance(got, (str, bytes)):
             self._connection.put_back(got)
+
+
+_SLOTS = (
+    (Reader, ("asleep", "_descriptor", "lent", "_lock", "_unsettled")),
+    (Receiver, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now")),
+    (State, ("size_limit", "tally")),
+    (Inbox, ("express", "has_had_messages")),
+    (Heartbeat, ("heard_at",)),
+)
+"""Where the compiled form finds what it needs of a connection."""
+
+_BORROWER: Optional[Borrower] = None
+if CompiledBorrower is not None:
+    _BORROWER = CompiledBorrower(*(vars(owner)[name] for owner, names in _SLOTS for name in names))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 from ..errors import ConnectionClosed
-from ..hints import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, Type, Union
+from ..hints import TYPE_CHECKING, Callable, Dict, List, Optional, Tuple, Type, Union
 from ..protocol.closing import CloseCode
 from ..protocol.messages import Close, Decoded, Event, Fault, Ping, Pong
 from ..transport.clock import reading
@@ -47,7 +47,6 @@ class Receiver:
         "__dict__",
         "_box",
         "_connection",
-        "_cut",
         "_decoded",
         "_decoder",
         "_direct",
@@ -82,7 +81,6 @@ class Receiver:
         self.at_end = False
         self.interrupted = False
         self._box: Box = []
-        self._cut: List[Any] = []
         self._decoded: Tuple[Decoded, Optional[Box]] = (decoder.last, None)
         self._most = self._little
         self._is_fresh = True
@@ -95,8 +93,6 @@ class Receiver:
         decoded, box = self._decoded
         if decoded.events:
             return decoded
-        if self._cut:
-            return Decoded(self._cut)
         if box is self._box:
             self._box = []
         box = self._box
@@ -126,10 +122,11 @@ class Receiver:
             decoded = decoded._replace(events=deque(decoded.events))  # type: ignore[arg-type] # to be taken one by one
         self._decoded = decoded, box
         connection = self._connection
-        connection.wire_received += wire  # behind the commit, so that nothing is counted twice
+        tally = connection.tally
+        tally.wire += wire  # behind the commit, so that nothing is counted twice
         connection.unfinished = decoded.unfinished
-        connection.received += decoded.size
-        connection.messages_received += messages
+        tally.received += decoded.size
+        tally.messages += messages
         connection.others_received += decoded.others
         if self._watch is not None:
             self._trace(self._watch, data, decoded)
@@ -171,7 +168,7 @@ class Receiver:
 
     def _decode_left(self) -> Optional[Decoded]:
         """The same without another read: what is left of the last one, `None` if nothing is."""
-        left = self._decoded[0].events or self._cut or (self._box and self._box is not self._decoded[1])
+        left = self._decoded[0].events or (self._box and self._box is not self._decoded[1])
         return self._decode_next(self._stream.recv) if left else None
 
     def publish_left(self) -> None:

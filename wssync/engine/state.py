@@ -17,6 +17,7 @@ from ..protocol.closing import CloseCode, ClosingHandshake
 from ..protocol.frames import MAX_CONTROL_PAYLOAD
 from ..protocol.http1 import parse_response_head
 from ..strand import Strand
+from .accelerated import make_tally
 from .completions import Latch
 from .heartbeat import Heartbeat
 from .inbox import Inbox
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
         def read_now(self) -> None: ...
 
         def borrow(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]: ...
+
+        def abandon(self) -> None: ...
 
     class Listener(Protocol):
         """What the connection tells its task. `callback` looks up the delegate's method by name, without calling it."""
@@ -104,7 +107,6 @@ class State:
         "inbox",
         "listener",
         "listens",
-        "messages_received",
         "mutex",
         "opened",
         "others_received",
@@ -112,20 +114,19 @@ class State:
         "phase",
         "protocol",
         "reader",
-        "received",
         "short_limit",
         "size_limit",
         "stands_aside",
         "strand",
         "stream",
         "suspensions",
+        "tally",
         "thread",
         "tracer",
         "unfinished",
         "url",
         "waker",
         "was_open",
-        "wire_received",
     )
 
     # What most connections never set, or at their end alone, is here; the dictionary is made when it is set.
@@ -165,10 +166,12 @@ class State:
         """Whether the engine thread will look at the facts before it waits again, so that it needs no wake."""
         self.impatient: Tuple[Latch, ...] = ()
         self.suspensions = 1
-        self.received = self.messages_received = self.others_received = self.wire_received = 0
-        """Bytes of messages, messages, frames that ended none, and bytes on the wire. Read role."""
+        self.tally = make_tally()
+        """Of what was received. Read role."""
+        self.others_received = 0
+        """Frames that ended no message. Read role."""
         self.unfinished = 0
-        """Bytes of a message that is still coming: `received` has them when it is whole. Read role."""
+        """Bytes of a message that is still coming: the tally has them when it is whole. Read role."""
         self.maximum_message_size = configuration.maximum_message_size
         self._response: Union[Response, Head, None] = None
         self.stream: Optional[Stream] = None
@@ -210,20 +213,20 @@ class State:
     def count_progress(self) -> int:
         """Bytes of messages in both directions, those of messages on their way included. Any thread, no lock held."""
         with self.mutex:  # what is counted in one place is not yet in the other, and never in both
-            return self.outbox.counts.sent + self.outbox.leaving + self.received + self.unfinished
+            return self.outbox.counts.sent + self.outbox.leaving + self.tally.received + self.unfinished
 
     def count_traffic(self) -> Dict[str, Any]:
         """What has gone over the open connection, as fields of `TaskMetrics`. Mutex."""
-        sent = self.outbox.counts
+        sent, tally = self.outbox.counts, self.tally
         return {
             "count_of_messages_sent": sent.messages_sent,
-            "count_of_messages_received": self.messages_received,
+            "count_of_messages_received": tally.messages,
             "count_of_frames_sent": sent.messages_sent + self.outbox.others_sent,
-            "count_of_frames_received": self.messages_received + self.others_received,
+            "count_of_frames_received": tally.messages + self.others_received,
             "count_of_payload_bytes_sent": sent.sent,
-            "count_of_payload_bytes_received": self.received,
+            "count_of_payload_bytes_received": tally.received,
             "count_of_wire_bytes_sent": sent.wire_sent,
-            "count_of_wire_bytes_received": self.wire_received,
+            "count_of_wire_bytes_received": tally.wire,
             "latency": self.heartbeat.latency,
             "sent_close": self.closing.sent,
             "received_close": self.closing.received,

@@ -1,0 +1,121 @@
+"""Stand-ins for what the compiled borrower knows of a connection: they write down what it asks of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Callable, Deque, List, Optional, Tuple
+
+__all__ = ["LITTLE", "MUCH", "Lender", "slots"]
+
+LITTLE, MUCH = 4096, 65_552
+
+
+class Connection:
+    """Of a connection: its limit and its counts."""
+
+    __slots__ = ("size_limit", "tally")
+
+    def __init__(self, tally: Any) -> None:
+        self.size_limit: Any = None
+        self.tally = tally
+
+
+class Inbox:
+    """Of an inbox: the way that is open, and empty."""
+
+    __slots__ = ("express", "has_had_messages")
+
+    def __init__(self) -> None:
+        self.express: Any = deque()
+        self.has_had_messages = False
+
+
+class Heartbeat:
+    """Of a heartbeat: when something was heard."""
+
+    __slots__ = ("heard_at",)
+
+    def __init__(self) -> None:
+        self.heard_at: Any = None
+
+
+class Base:
+    """The class that a reader is made from."""
+
+    __slots__ = ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now")
+
+
+class Lender(Base):
+    """A reader."""
+
+    __slots__ = ("__dict__", "_descriptor", "_lock", "_unsettled", "asleep", "lent")
+
+    _little, _much = (LITTLE,), (MUCH,)
+
+    def __init__(self, compiled: Any, descriptor: int) -> None:
+        self.told: List[Tuple[Any, ...]] = []
+        self._box: List[Any] = []
+        self._connection: Any = Told(compiled.Tally(), self)
+        self._heartbeat: Any = Heartbeat()
+        self._inbox: Any = Inbox()
+        self._is_fresh = True
+        self._most: Any = self._little
+        self._now: Callable[[], Any] = lambda: 5.0
+        self._descriptor: Any = descriptor
+        self._lock: Any = compiled.RoleLock()
+        self._unsettled = self.asleep = self.lent = False
+
+    def go_on(self, error: Optional[BaseException]) -> Any:
+        """See `Reader.go_on`."""
+        assert self.lent and self._lock._is_owned()
+        self.tell("go on", error, list(self._box))
+        self.lent = False
+        self._lock.release()
+        return "gone on"
+
+    def give_back(self, got: Any) -> None:
+        """See `Reader.give_back`."""
+        self.tell("give back", got)
+
+    def _note_interrupt(self) -> None:
+        self.tell("struck", self._is_fresh)
+
+    def tell(self, *what: Any) -> None:
+        """Write something down."""
+        self.told.append(what)
+
+    @property
+    def counts(self) -> Tuple[int, int, int, int]:
+        """Messages, their bytes, those on the wire, and turns."""
+        tally = self._connection.tally
+        return tally.messages, tally.received, tally.wire, tally.turns
+
+    @property
+    def express(self) -> Deque[Any]:
+        """The way that is open."""
+        express: Deque[Any] = self._inbox.express
+        return express
+
+
+class Told(Connection):
+    """One that tells its reader when it is woken."""
+
+    def __init__(self, tally: Any, lender: Lender) -> None:
+        super().__init__(tally)
+        self.lender = lender
+
+    def wake(self) -> None:
+        """See `State.wake`."""
+        self.lender.tell("wake", self.lender.lent, self.lender._lock._is_owned())
+
+
+def slots() -> Tuple[Any, ...]:
+    """Those of them that a borrower is made with, in its order."""
+    owned = (
+        (Lender, ("asleep", "_descriptor", "lent", "_lock", "_unsettled")),
+        (Base, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now")),
+        (Connection, ("size_limit", "tally")),
+        (Inbox, ("express", "has_had_messages")),
+        (Heartbeat, ("heard_at",)),
+    )
+    return tuple(vars(owner)[name] for owner, names in owned for name in names)
