@@ -2,7 +2,8 @@
 
    Each function for frames has a twin of the same name in wssync/protocol/frames.py, which says what it does; the two
    behave alike in all things, errors and their order included, and tests/protocol/test_speedups.py compares them on
-   random bytes. So does Express, whose twin is in wssync/engine/express.py (tests/engine/test_express_forms.py).
+   random bytes. So does Express, whose twin is in wssync/engine/express.py (tests/engine/test_express_forms.py). A Row
+   is held against a list (tests/protocol/test_rows.py).
    wssync/protocol/speed.py chooses. Where there is no compiler this file is left out, and nothing is missing but
    speed.
 
@@ -11,7 +12,8 @@
      done so that it cannot overflow (compare what is left, do not add to where we are).
    - No state of its own but how the main interpreter's functions are shortened: every interpreter, and every thread
      without a GIL, may be in here at once. What a function writes to is an object that it has just made and that nobody
-     else has seen; or an Express, by who has won its role; or a RoleLock, by who has taken the lock in it.
+     else has seen; or an Express, by who has won its role; or a RoleLock, by who has taken the lock in it; or a Row,
+     under its own lock.
    - The GIL is let go only round work on many bytes, with nothing of Python's touched meanwhile. Input that is not
      `bytes` stays exported until its function returns, so it can neither move nor shrink. */
 
@@ -449,6 +451,22 @@ is_ascii(const unsigned char *bytes, Py_ssize_t size)
     return (seen & UINT64_C(0x8080808080808080)) == 0;
 }
 
+/* Make a text of what is known to be ASCII. */
+static PyObject *
+make_ascii(const unsigned char *payload, Py_ssize_t size)
+{
+    PyObject *text;
+
+    if (size < 2) { /* strings of one character and none exist already */
+        return PyUnicode_DecodeUTF8((const char *)payload, size, NULL);
+    }
+    text = PyUnicode_New(size, 127);
+    if (text != NULL) {
+        memcpy(PyUnicode_1BYTE_DATA(text), payload, (size_t)size);
+    }
+    return text;
+}
+
 /* Decode a text. NULL without an exception means that it is no UTF-8.
 
    CPython's decoder takes ASCII by the word only where it begins at a multiple of eight, and payloads begin
@@ -458,12 +476,8 @@ decode_text(const unsigned char *payload, Py_ssize_t size)
 {
     PyObject *text;
 
-    if (size > 1 && is_ascii(payload, size)) { /* strings of one character and none exist already */
-        text = PyUnicode_New(size, 127);
-        if (text != NULL) {
-            memcpy(PyUnicode_1BYTE_DATA(text), payload, (size_t)size);
-        }
-        return text;
+    if (is_ascii(payload, size)) {
+        return make_ascii(payload, size);
     }
     text = PyUnicode_DecodeUTF8((const char *)payload, size, NULL);
     if (UNLIKELY(text == NULL) && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) {
@@ -483,35 +497,46 @@ copy_binary(const unsigned char *payload, Py_ssize_t size)
     return binary;
 }
 
+/* Whether a whole message of one frame, within the limit, begins at `position`; then also where its payload is. */
+static int
+find_message(const unsigned char *data, Py_ssize_t end, Py_ssize_t limit, Py_ssize_t position, Py_ssize_t *start,
+             Py_ssize_t *size)
+{
+    unsigned form;
+    uint64_t length;
+
+    if (end - position < 2 || (data[position] != WHOLE_TEXT && data[position] != WHOLE_BINARY)) {
+        return 0;
+    }
+    length = form = data[position + 1];
+    *start = position + 2;
+    if (form > 125) {
+        const Py_ssize_t bytes = read_long_length(data + *start, end - *start, form, &length);
+        if (bytes == 0) {
+            return 0;
+        }
+        *start += bytes;
+    }
+    /* Once it is known to lie in the data, a length fits a Py_ssize_t. */
+    if (length > (uint64_t)(end - *start) || (Py_ssize_t)length > limit) {
+        return 0;
+    }
+    *size = (Py_ssize_t)length;
+    return 1;
+}
+
 /* Cut messages out of data[position:end] into the list; move `position` on and count their bytes in `total`. */
 static int
 cut(const unsigned char *data, Py_ssize_t end, Py_ssize_t limit, PyObject *messages, Py_ssize_t *position,
     Py_ssize_t *total)
 {
-    while (end - *position >= 2) {
-        const unsigned first = data[*position];
-        const unsigned form = data[*position + 1];
-        Py_ssize_t start = *position + 2;
-        uint64_t length = form;
-        PyObject *message;
+    Py_ssize_t start, size;
+
+    while (find_message(data, end, limit, *position, &start, &size)) {
+        PyObject *message =
+            data[*position] == WHOLE_TEXT ? decode_text(data + start, size) : copy_binary(data + start, size);
         int status;
 
-        if (first != WHOLE_TEXT && first != WHOLE_BINARY) {
-            break;
-        }
-        if (form > 125) {
-            const Py_ssize_t size = read_long_length(data + start, end - start, form, &length);
-            if (size == 0) {
-                break;
-            }
-            start += size;
-        }
-        /* Once it is known to lie in the data, a length fits a Py_ssize_t. */
-        if (length > (uint64_t)(end - start) || (Py_ssize_t)length > limit) {
-            break;
-        }
-        message = first == WHOLE_TEXT ? decode_text(data + start, (Py_ssize_t)length)
-                                      : copy_binary(data + start, (Py_ssize_t)length);
         if (UNLIKELY(message == NULL)) {
             return PyErr_Occurred() ? -1 : 0;
         }
@@ -520,10 +545,245 @@ cut(const unsigned char *data, Py_ssize_t end, Py_ssize_t limit, PyObject *messa
         if (UNLIKELY(status < 0)) {
             return -1;
         }
-        *total += (Py_ssize_t)length;
-        *position = start + (Py_ssize_t)length;
+        *total += size;
+        *position = start + size;
     }
     return 0;
+}
+
+/* Rows of messages
+
+   A message becomes an object when somebody takes it, and not before. All at once, what one read brings would take
+   several times its own memory, more than lies near to the processor, and each message would be made, put in a list,
+   moved to a queue and taken out of that. So a row has the bytes that came, and knows where in them the next message
+   begins. In Python, a list and a deque are in its place. */
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *first;     /* a message before all others, or NULL */
+    PyObject *data;      /* bytes in which the next ones lie, or NULL */
+    Py_ssize_t position; /* where the first of those begins */
+    Py_ssize_t lying;    /* how many they are; their text is known to be ASCII */
+    PyObject *rest;      /* a list of what comes behind them, or NULL */
+    Py_ssize_t taken;    /* how many of the list were taken: in their places is None */
+} Row;
+
+/* Without a GIL, a row is looked at under its own lock. */
+#ifdef Py_GIL_DISABLED
+#define WITH_ROW(row) Py_BEGIN_CRITICAL_SECTION(row)
+#define END_WITH_ROW Py_END_CRITICAL_SECTION()
+#define WITH_ROWS(one, other) Py_BEGIN_CRITICAL_SECTION2(one, other)
+#define END_WITH_ROWS Py_END_CRITICAL_SECTION2()
+#else
+#define WITH_ROW(row) {
+#define END_WITH_ROW }
+#define WITH_ROWS(one, other) {
+#define END_WITH_ROWS }
+#endif
+
+/* Of the rest, so many that were taken are kept before those behind them are moved. */
+#define MOST_TAKEN 64
+
+static void row_dealloc(Row *self);
+
+/* Each interpreter has its own type, with the same functions. */
+static int
+is_row(PyObject *object)
+{
+    return Py_TYPE(object)->tp_dealloc == (destructor)row_dealloc;
+}
+
+static Py_ssize_t
+count_rest(const Row *self)
+{
+    return self->rest == NULL ? 0 : PyList_GET_SIZE(self->rest) - self->taken;
+}
+
+static Py_ssize_t
+count_row(const Row *self)
+{
+    return (self->first != NULL) + self->lying + count_rest(self);
+}
+
+/* Make an object of the message that lies at `position`, and move that on. */
+static PyObject *
+make_message(const Row *self, Py_ssize_t *position)
+{
+    const unsigned char *data = (const unsigned char *)PyBytes_AS_STRING(self->data);
+    Py_ssize_t start = 0, size = 0;
+    PyObject *message;
+
+    (void)find_message(data, PyBytes_GET_SIZE(self->data), PY_SSIZE_T_MAX, *position, &start, &size);
+    message = data[*position] == WHOLE_TEXT ? make_ascii(data + start, size) : copy_binary(data + start, size);
+    *position = start + size;
+    return message;
+}
+
+static PyObject *
+take_lying(Row *self)
+{
+    Py_ssize_t position = self->position;
+    PyObject *message = make_message(self, &position);
+
+    if (message != NULL) {
+        self->position = position;
+        self->lying--;
+        if (self->lying == 0) {
+            Py_CLEAR(self->data);
+        }
+    }
+    return message;
+}
+
+static PyObject *
+take_rest(Row *self)
+{
+    PyObject *message = Py_NewRef(PyList_GET_ITEM(self->rest, self->taken));
+    const Py_ssize_t size = PyList_GET_SIZE(self->rest);
+
+    PyList_SetItem(self->rest, self->taken, Py_NewRef(Py_None));
+    self->taken++;
+    if (self->taken == size) {
+        Py_CLEAR(self->rest);
+        self->taken = 0;
+    }
+    else if (self->taken >= MOST_TAKEN && self->taken >= size / 2) {
+        if (PyList_SetSlice(self->rest, 0, self->taken, NULL) == 0) {
+            self->taken = 0;
+        }
+        else {
+            PyErr_Clear(); /* no memory to save some */
+        }
+    }
+    return message;
+}
+
+/* Take the first message, a new reference. NULL without an exception: there is none. */
+static PyObject *
+take_message(Row *self)
+{
+    PyObject *message = NULL;
+
+    WITH_ROW(self);
+    if (self->first != NULL) {
+        message = self->first;
+        self->first = NULL;
+    }
+    else if (self->lying > 0) {
+        message = take_lying(self);
+    }
+    else if (self->rest != NULL) {
+        message = take_rest(self);
+    }
+    END_WITH_ROW;
+    return message;
+}
+
+/* A list of the first `most` messages, which stay. */
+static PyObject *
+list_messages(Row *self, Py_ssize_t most)
+{
+    Py_ssize_t position = self->position;
+    PyObject *list = PyList_New(0);
+    int status = list == NULL ? -1 : 0;
+
+    if (self->first != NULL && status == 0) {
+        status = PyList_Append(list, self->first);
+    }
+    for (Py_ssize_t i = 0; i < self->lying && status == 0 && PyList_GET_SIZE(list) < most; i++) {
+        PyObject *message = make_message(self, &position);
+        status = message == NULL ? -1 : PyList_Append(list, message);
+        Py_XDECREF(message);
+    }
+    for (Py_ssize_t i = 0; i < count_rest(self) && status == 0 && PyList_GET_SIZE(list) < most; i++) {
+        status = PyList_Append(list, PyList_GET_ITEM(self->rest, self->taken + i));
+    }
+    if (status < 0) {
+        Py_CLEAR(list);
+    }
+    return list;
+}
+
+/* Put a list of messages behind all others. */
+static int
+put_behind(Row *self, PyObject *list)
+{
+    if (self->rest == NULL) {
+        self->rest = PyList_New(0);
+        if (self->rest == NULL) {
+            return -1;
+        }
+    }
+    return PyList_SetSlice(self->rest, PyList_GET_SIZE(self->rest), PyList_GET_SIZE(self->rest), list);
+}
+
+/* Drop the first `count` messages, which are there, without making them. */
+static void
+skip_messages(Row *self, Py_ssize_t count)
+{
+    Py_ssize_t start, size;
+
+    if (count > 0 && self->first != NULL) {
+        Py_CLEAR(self->first);
+        count--;
+    }
+    for (; count > 0 && self->lying > 0; count--, self->lying--) {
+        (void)find_message((const unsigned char *)PyBytes_AS_STRING(self->data), PyBytes_GET_SIZE(self->data),
+                           PY_SSIZE_T_MAX, self->position, &start, &size);
+        self->position = start + size;
+    }
+    if (self->lying == 0) {
+        Py_CLEAR(self->data);
+    }
+    for (; count > 0; count--) {
+        Py_DECREF(take_rest(self));
+    }
+}
+
+static void
+empty_row(Row *self)
+{
+    Py_CLEAR(self->first);
+    Py_CLEAR(self->data);
+    Py_CLEAR(self->rest);
+    self->position = self->lying = self->taken = 0;
+}
+
+/* The same as `cut`, into a row. What becomes an object later is seen to be one that can be made then: bytes, or ASCII;
+   and short, for it is made with the GIL. */
+static int
+cut_into_row(Row *self, PyObject *data, Py_ssize_t limit, Py_ssize_t *position, Py_ssize_t *total)
+{
+    const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(data);
+    const Py_ssize_t end = PyBytes_GET_SIZE(data), begin = *position;
+    Py_ssize_t start, size, found = 0;
+    int may_lie, status = 0;
+
+    if (self->first == NULL && self->lying == 1 && self->rest == NULL) {
+        self->first = take_lying(self); /* what the last read began is before what lies in this one */
+        status = self->first == NULL ? -1 : 0;
+    }
+    may_lie = status == 0 && self->lying == 0 && self->rest == NULL;
+    while (may_lie && find_message(bytes, end, limit, *position, &start, &size) && size <= LONG_PAYLOAD
+           && (bytes[*position] == WHOLE_BINARY || is_ascii(bytes + start, size))) {
+        *total += size;
+        *position = start + size;
+        found++;
+    }
+    if (found > 0) {
+        self->data = Py_NewRef(data);
+        self->position = begin;
+        self->lying = found;
+    }
+    if (status == 0 && find_message(bytes, end, limit, *position, &start, &size)) {
+        PyObject *list = PyList_New(0);
+        status = list == NULL ? -1 : cut(bytes, end, limit, list, position, total);
+        if (status == 0) {
+            status = put_behind(self, list);
+        }
+        Py_XDECREF(list);
+    }
+    return status;
 }
 
 static PyObject *
@@ -565,13 +825,14 @@ static PyObject *
 cut_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     Py_ssize_t end, position, limit = PY_SSIZE_T_MAX, total = 0;
+    int status;
 
     (void)module;
     if (check_count("cut_messages", count, 4, 4) < 0) {
         return NULL;
     }
-    if (UNLIKELY(!PyBytes_CheckExact(args[0]) || !PyList_CheckExact(args[3]))) {
-        PyErr_SetString(PyExc_TypeError, "messages are cut out of bytes and put in a list");
+    if (UNLIKELY(!PyBytes_CheckExact(args[0]) || !(PyList_CheckExact(args[3]) || is_row(args[3])))) {
+        PyErr_SetString(PyExc_TypeError, "messages are cut out of bytes and put in a list or a row");
         return NULL;
     }
     end = PyBytes_GET_SIZE(args[0]);
@@ -585,11 +846,285 @@ cut_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
     if (args[2] != Py_None && integer(args[2], &limit) < 0) {
         return NULL;
     }
-    if (cut((const unsigned char *)PyBytes_AS_STRING(args[0]), end, limit, args[3], &position, &total) < 0) {
+    if (is_row(args[3])) {
+        WITH_ROW(args[3]);
+        status = cut_into_row((Row *)args[3], args[0], limit, &position, &total);
+        END_WITH_ROW;
+    }
+    else {
+        status = cut((const unsigned char *)PyBytes_AS_STRING(args[0]), end, limit, args[3], &position, &total);
+    }
+    return status < 0 ? NULL : pair_of_sizes(position, total);
+}
+
+static Py_ssize_t
+row_length(Row *self)
+{
+    Py_ssize_t length;
+
+    WITH_ROW(self);
+    length = count_row(self);
+    END_WITH_ROW;
+    return length;
+}
+
+static PyObject *
+no_message(void)
+{
+    PyErr_SetString(PyExc_IndexError, "there is no such message in the row");
+    return NULL;
+}
+
+static PyObject *
+row_item(Row *self, Py_ssize_t index)
+{
+    PyObject *message = NULL;
+
+    if (index == 0) {
+        WITH_ROW(self);
+        if (self->first == NULL) {
+            self->first = self->lying > 0 ? take_lying(self) : self->rest != NULL ? take_rest(self) : NULL;
+        }
+        message = self->first == NULL ? NULL : Py_NewRef(self->first);
+        END_WITH_ROW;
+    }
+    return message != NULL || PyErr_Occurred() ? message : no_message();
+}
+
+static int
+row_set_item(Row *self, Py_ssize_t index, PyObject *value)
+{
+    PyObject *message = NULL;
+
+    if (value != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a message of a row cannot be replaced");
+        return -1;
+    }
+    if (index == 0) {
+        message = take_message(self);
+    }
+    if (message == NULL) {
+        if (!PyErr_Occurred()) {
+            (void)no_message();
+        }
+        return -1;
+    }
+    Py_DECREF(message);
+    return 0;
+}
+
+static PyObject *
+row_iter(Row *self)
+{
+    PyObject *list, *iterator;
+
+    WITH_ROW(self);
+    list = list_messages(self, PY_SSIZE_T_MAX);
+    END_WITH_ROW;
+    if (list == NULL) {
         return NULL;
     }
-    return pair_of_sizes(position, total);
+    iterator = PyObject_GetIter(list);
+    Py_DECREF(list);
+    return iterator;
 }
+
+PyDoc_STRVAR(popleft_doc, "popleft()\n--\n\nTake the first message. IndexError if there is none.");
+
+static PyObject *
+row_popleft(Row *self, PyObject *unused)
+{
+    PyObject *message = take_message(self);
+
+    (void)unused;
+    return message != NULL || PyErr_Occurred() ? message : no_message();
+}
+
+PyDoc_STRVAR(append_doc, "append(message, /)\n--\n\nPut it behind all others.");
+
+static PyObject *
+row_append(Row *self, PyObject *message)
+{
+    int status;
+
+    WITH_ROW(self);
+    if (self->rest == NULL) {
+        self->rest = PyList_New(0);
+    }
+    status = self->rest == NULL ? -1 : PyList_Append(self->rest, message);
+    END_WITH_ROW;
+    if (status < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(
+    extend_doc,
+    "extend(messages, /)\n--\n\nPut them behind all others, each as soon as the iterator gives it.");
+
+static PyObject *
+row_extend(Row *self, PyObject *messages)
+{
+    PyObject *message, *done, *iterator = PyObject_GetIter(messages);
+
+    if (iterator == NULL) {
+        return NULL;
+    }
+    while ((message = PyIter_Next(iterator)) != NULL) {
+        done = row_append(self, message);
+        Py_DECREF(message);
+        if (done == NULL) {
+            break;
+        }
+        Py_DECREF(done);
+    }
+    Py_DECREF(iterator);
+    if (PyErr_Occurred()) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(appendleft_doc, "appendleft(message, /)\n--\n\nPut it before all others.");
+
+static PyObject *
+row_appendleft(Row *self, PyObject *message)
+{
+    PyObject *list = NULL;
+    int status = 0;
+
+    WITH_ROW(self);
+    if (self->first != NULL) { /* seldom: all become objects */
+        list = list_messages(self, PY_SSIZE_T_MAX);
+        status = list == NULL ? -1 : 0;
+    }
+    if (list != NULL) {
+        empty_row(self);
+        self->rest = list;
+    }
+    if (status == 0) {
+        self->first = Py_NewRef(message);
+    }
+    END_WITH_ROW;
+    if (status < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(clear_doc, "clear()\n--\n\nForget all messages.");
+
+static PyObject *
+row_clear(Row *self, PyObject *unused)
+{
+    (void)unused;
+    WITH_ROW(self);
+    empty_row(self);
+    END_WITH_ROW;
+    Py_RETURN_NONE;
+}
+
+/* Take the first `most` messages of another row, behind those that are here. */
+static int
+take_over(Row *self, Row *other, Py_ssize_t most)
+{
+    PyObject *list;
+    int status;
+
+    if (count_row(self) == 0 && most >= count_row(other)) {
+        self->first = other->first;
+        self->data = other->data;
+        self->position = other->position;
+        self->lying = other->lying;
+        self->rest = other->rest;
+        self->taken = other->taken;
+        other->first = other->data = other->rest = NULL;
+        empty_row(other);
+        return 0;
+    }
+    list = list_messages(other, most);
+    status = list == NULL ? -1 : put_behind(self, list);
+    if (status == 0) {
+        skip_messages(other, PyList_GET_SIZE(list));
+    }
+    Py_XDECREF(list);
+    return status;
+}
+
+PyDoc_STRVAR(
+    take_doc,
+    "take(row, count, /)\n--\n\nPut the first `count` messages of another row, or all, behind those of this one, "
+    "in one step.");
+
+static PyObject *
+row_take(Row *self, PyObject *const *args, Py_ssize_t count)
+{
+    Py_ssize_t most;
+    int status;
+
+    if (check_count("take", count, 2, 2) < 0) {
+        return NULL;
+    }
+    if (UNLIKELY(!is_row(args[0]) || args[0] == (PyObject *)self)) {
+        PyErr_SetString(PyExc_TypeError, "messages are taken from another row");
+        return NULL;
+    }
+    if (integer(args[1], &most) < 0) {
+        return NULL;
+    }
+    WITH_ROWS(self, args[0]);
+    status = most <= 0 ? 0 : take_over(self, (Row *)args[0], most);
+    END_WITH_ROWS;
+    if (status < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static void
+row_dealloc(Row *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    empty_row(self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+PyDoc_STRVAR(
+    row_doc,
+    "Row()\n--\n\n"
+    "Messages in a row, to be taken from the left; cut_messages puts them in as bytes that become objects then.\n\n"
+    "Has what lists and deques have, as far as it is used; of its items, the first.");
+
+static PyMethodDef row_methods[] = {
+    {"append", (PyCFunction)row_append, METH_O, append_doc},
+    {"appendleft", (PyCFunction)row_appendleft, METH_O, appendleft_doc},
+    {"clear", (PyCFunction)row_clear, METH_NOARGS, clear_doc},
+    {"extend", (PyCFunction)row_extend, METH_O, extend_doc},
+    {"popleft", (PyCFunction)row_popleft, METH_NOARGS, popleft_doc},
+    {"take", FASTCALL(row_take), METH_FASTCALL, take_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot row_slots[] = {
+    {Py_tp_doc, (void *)row_doc},
+    {Py_tp_dealloc, SLOT(row_dealloc)},
+    {Py_tp_methods, row_methods},
+    {Py_tp_iter, SLOT(row_iter)},
+    {Py_sq_length, SLOT(row_length)},
+    {Py_sq_item, SLOT(row_item)},
+    {Py_sq_ass_item, SLOT(row_set_item)},
+    {0, NULL},
+};
+
+static PyType_Spec row_spec = {
+    .name = "wssync._speedups.Row",
+    .basicsize = sizeof(Row),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = row_slots,
+};
 
 /* Frames to and from a socket
 
@@ -2041,7 +2576,6 @@ static PyType_Spec borrower_spec = {
 
 /* Of the main interpreter, in which alone functions are shortened: others may not share its objects. */
 static Slot to_outbox[STEPS], to_inbox[STEPS], to_borrower[STEPS];
-static PyObject *popleft_name;
 static PyObject *send_code, *receive_code; /* borrowed, to be compared alone */
 static vectorcallfunc in_python;
 
@@ -2172,13 +2706,10 @@ receive_shortly(PyObject *function, PyObject *const *args, size_t count, PyObjec
     if (ready == NULL || ready == Py_None) {
         return in_python(function, args, count, keywords);
     }
-    Py_INCREF(ready); /* it may be replaced meanwhile */
-    if (PyObject_Size(ready) > 0) {
-        message = PyObject_CallMethodNoArgs(ready, popleft_name);
+    if (is_row(ready)) {
+        message = take_message((Row *)ready); /* which runs nothing that could replace it */
     }
-    Py_DECREF(ready);
-    if (message == NULL && (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_IndexError))) { /* none; another has it */
-        PyErr_Clear();
+    if (message == NULL && !PyErr_Occurred()) {
         message = borrow_by(args[0]);
         if (message == Py_None) {
             Py_SETREF(message, in_python(function, args, count, keywords));
@@ -2230,10 +2761,6 @@ shorten(PyObject *module, PyObject *const *args, Py_ssize_t count)
         return NULL;
     }
     if (in_python == NULL) {
-        popleft_name = PyUnicode_InternFromString("popleft");
-        if (popleft_name == NULL) {
-            return NULL;
-        }
         in_python = ((PyFunctionObject *)args[0])->vectorcall;
     }
     send_code = ((PyFunctionObject *)args[0])->func_code;
@@ -2261,14 +2788,16 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-#ifdef HAVE_SOCKETS
 static PyType_Spec *const types[] = {
+#ifdef HAVE_SOCKETS
     &express_spec,
     &lock_spec,
 #ifdef CAN_BORROW
     &borrower_spec,
     &tally_spec,
 #endif
+#endif
+    &row_spec,
 };
 
 static int
@@ -2285,12 +2814,9 @@ add_types(PyObject *module)
     }
     return 0;
 }
-#endif
 
 static PyModuleDef_Slot slots[] = {
-#ifdef HAVE_SOCKETS
     {Py_mod_exec, SLOT(add_types)},
-#endif
 #if PY_VERSION_HEX >= 0x030C0000
     {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
 #endif
@@ -2302,7 +2828,8 @@ static PyModuleDef_Slot slots[] = {
 
 PyDoc_STRVAR(
     module_doc,
-    "The compiled forms of four functions of wssync.protocol.frames, and of the short ways to and from sockets.");
+    "The compiled forms of four functions of wssync.protocol.frames, rows of messages, and the short ways to and from\n"
+    "sockets.");
 
 static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,

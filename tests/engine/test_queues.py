@@ -5,8 +5,11 @@ from __future__ import annotations
 import unittest
 from collections import deque
 from typing import Deque, List
+from unittest import mock
 
-from wssync.engine.queues import EMPTY, EMPTY_LIST, own, own_list
+from wssync.engine import queues
+from wssync.engine.queues import EMPTY, EMPTY_LIST, MANY, basket, own, own_list, own_row
+from wssync.protocol.speed import ROW
 
 
 class OwnTests(unittest.TestCase):
@@ -28,6 +31,22 @@ class OwnTests(unittest.TestCase):
         first.append(1)
         self.assertEqual((own_list(EMPTY_LIST), EMPTY_LIST), ([], []))
         self.assertIs(own_list(first), first)
+
+    def test_a_queue_of_messages(self) -> None:
+        """A row where there are any, else as the others; it stays."""
+        for kind in {ROW, None}:
+            with mock.patch.object(queues, "ROW", kind):
+                made = own_row(EMPTY)
+                self.assertIs(type(made), kind or deque)
+                self.assertIs(own_row(made), made)
+                self.assertEqual(len(made), 0)
+
+    def test_what_messages_are_cut_into(self) -> None:
+        """A list for few bytes, and where there are no rows."""
+        for kind in {ROW, None}:
+            with mock.patch.object(queues, "ROW", kind):
+                self.assertIs(type(basket(MANY - 1)), list)
+                self.assertIs(type(basket(MANY)), kind or list)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any, Callable, Deque, List, Optional
 from unittest import mock
 
 from wssync.engine.completions import Message, Waiter
+from wssync.engine.queues import Ready
 from wssync.engine.reader import Reader
 from wssync.engine.roles import Role
 from wssync.engine.state import Phase
@@ -747,7 +748,7 @@ class _Parking:
 class ShortReceiveTests(ScheduleTestCase):
     """A receive that found the short way open, and is held up before it takes its message without the mutex."""
 
-    def open_way(self, rig: Rig) -> Deque[Message]:
+    def open_way(self, rig: Rig) -> Ready:
         """What such a receive has in its hands."""
         rig.give(frame(TEXT, b"a") + frame(TEXT, b"b"))
         way = rig.connection.inbox.express

@@ -843,7 +843,7 @@ class RoomTests(unittest.TestCase):
 
     def begun(self, opcode: int, size: int = 200_000) -> Tuple[Decoder, Decoded]:
         victim = decoder(limit=None)
-        return victim, victim.decode(victim.last, header(opcode, size) + b"a" * 1000)
+        return victim, victim.decode(victim.last, header(opcode, size) + b"a" * 1000, [])
 
     def put(self, victim: Decoder, last: Decoded, data: bytes) -> Decoded:
         room = victim.room(last)
@@ -861,7 +861,7 @@ class RoomTests(unittest.TestCase):
                 last = self.put(victim, last, b"b" * 60_000)
             self.assertEqual(last.events, [])
             assert last.message is not None
-            last = victim.decode(last, b"b" * last.message.left)
+            last = victim.decode(last, b"b" * last.message.left, [])
             expected = b"a" * 1000 + b"b" * 199_000
             self.assertEqual(last.events, [expected if opcode == BINARY else expected.decode()])
             self.assertEqual(last.size, 200_000)
@@ -888,7 +888,7 @@ class RoomTests(unittest.TestCase):
         assert held is not None
         last = self.put(victim, last, b"b" * len(held))
         last = self.put(victim, last, b"c" * 100_000)
-        last = victim.decode(last, b"d" * 2_000_000)
+        last = victim.decode(last, b"d" * 2_000_000, [])
         whole = last.events[0]
         assert isinstance(whole, bytes)
         self.assertEqual(whole[:1000] + whole[1000 : 1000 + len(held)], b"a" * 1000 + b"b" * len(held))
@@ -903,7 +903,7 @@ class RoomTests(unittest.TestCase):
             (decoder(SERVER), header(BINARY, 200_000, masked=True) + b"key."),
             (decoder(compressed=True), bytes([0xC2, 127]) + (200_000).to_bytes(8, "big")),
         ):
-            self.assertIsNone(victim.room(victim.decode(victim.last, data)))
+            self.assertIsNone(victim.room(victim.decode(victim.last, data, [])))
 
 
 @with_cases

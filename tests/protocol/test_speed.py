@@ -21,6 +21,7 @@ STAND_IN = """
 import sys, types
 stand_in = types.ModuleType("wssync._speedups")
 stand_in.cut_messages, stand_in.encode_frame, stand_in.mask, stand_in.mask_into = "cut", "encode", "mask", "into"
+stand_in.Row = "row"
 sys.modules["wssync._speedups"] = stand_in
 """
 
@@ -42,8 +43,8 @@ sys.meta_path.insert(0, Finder())
 ASK = """
 from wssync.protocol import frames, speed
 names = ("cut_messages", "encode_frame", "mask", "mask_into")
-taken = [getattr(speed, name) for name in names]
-if taken == [getattr(frames, name) for name in names]:
+taken = [getattr(speed, name) for name in names] + [speed.ROW]
+if taken == [getattr(frames, name) for name in names] + [None]:
     taken = "pure"
 print(speed.ACCELERATED, taken)
 """
@@ -66,12 +67,12 @@ def answer(script: str, *arguments: str, pure: str = "") -> str:
 class SelectionTests(unittest.TestCase):
     def test_the_compiled_form_is_taken(self) -> None:
         """Whatever `wssync._speedups` has is what `speed` has."""
-        self.assertEqual(answer(STAND_IN), "True ['cut', 'encode', 'mask', 'into']")
+        self.assertEqual(answer(STAND_IN), "True ['cut', 'encode', 'mask', 'into', 'row']")
 
     def test_it_can_be_switched_off(self) -> None:
         """WSSYNC_PURE_PYTHON=1 leaves it out, though it is there; any other value does not."""
         self.assertEqual(answer(STAND_IN, pure="1"), "False pure")
-        self.assertEqual(answer(STAND_IN, pure="0"), "True ['cut', 'encode', 'mask', 'into']")
+        self.assertEqual(answer(STAND_IN, pure="0"), "True ['cut', 'encode', 'mask', 'into', 'row']")
 
     def test_it_may_be_missing(self) -> None:
         """The pure form is used without a word."""
@@ -88,3 +89,4 @@ class SelectionTests(unittest.TestCase):
         """`ACCELERATED` tells the truth about the functions."""
         for name in ("cut_messages", "encode_frame", "mask", "mask_into"):
             self.assertEqual(getattr(speed, name) is not getattr(frames, name), speed.ACCELERATED)
+        self.assertEqual(speed.ROW is not None, speed.ACCELERATED)

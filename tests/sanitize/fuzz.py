@@ -1,5 +1,5 @@
 """Both forms of each function on random input, for as long as one likes: they must give the same. Those for sockets
-have no other form; they are held against the function that they save a call of.
+have no other form; they are held against the function that they save a call of, and rows against deques.
 
 Input that is not `bytes` lies in arrays, which end where their last number ends; a `bytes` has a zero behind it, where
 reading one byte too far would not be seen.
@@ -13,7 +13,8 @@ import random
 import socket
 import threading
 import time
-from typing import Any, Callable, List, Optional, Tuple
+from collections import deque
+from typing import Any, Callable, Deque, List, Optional, Tuple
 
 from tests.engine.lending import LITTLE, MUCH, Lender, slots
 from tests.protocol.soups import noise, soup
@@ -30,7 +31,7 @@ def fuzz(compiled: Any, seed: int, seconds: float) -> int:
     end = time.monotonic() + seconds
     rounds = 0
     while time.monotonic() < end:
-        play = draw.choice((_mask, _encode, _cut, _cut, _cut, _send, _receive))
+        play = draw.choice((_mask, _encode, _cut, _cut, _row, _row, _send, _receive))
         play(compiled, draw)
         rounds += 1
     return rounds
@@ -56,6 +57,30 @@ def _cut(compiled: Any, draw: random.Random) -> None:
     outcomes = [_outcome(call, (data, position, limit, made)) for call, made in zip(calls, messages)]
     assert outcomes[0] == outcomes[1], (data, position, limit, outcomes)
     assert messages[0] == messages[1], (data, position, limit, messages)
+
+
+def _row(compiled: Any, draw: random.Random) -> None:
+    row = compiled.Row()
+    model: Deque[Any] = deque()
+    for _ in range(draw.randrange(1, 12)):
+        data, cut = soup(draw, longest=70_001), row if draw.random() < 0.6 else compiled.Row()
+        limit = draw.choice((None, None, 40))
+        messages: List[Any] = []
+        expected = frames.cut_messages(data, 0, limit, messages)
+        assert compiled.cut_messages(data, 0, limit, cut) == expected, (data, limit)
+        if cut is not row:
+            most = draw.randrange(-1, len(messages) + 2)
+            row.take(cut, most)
+            assert list(cut) == messages[max(0, most) :], (data, limit, most)
+            messages = messages[: max(0, most)]
+        model.extend(messages)
+        if draw.random() < 0.2:
+            row.appendleft("a")
+            model.appendleft("a")
+        for _ in range(draw.randrange(len(model) + 1)):
+            assert (row[0] if draw.random() < 0.3 else model[0]) == model[0]
+            assert row.popleft() == model.popleft()
+        assert list(row) == list(model), data
 
 
 def _send(compiled: Any, draw: random.Random) -> None:

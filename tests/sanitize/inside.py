@@ -19,6 +19,7 @@ from typing import Any, Callable, Tuple
 
 TESTS = (
     "tests.protocol.test_speedups",
+    "tests.protocol.test_rows",
     "tests.protocol.test_messages",
     "tests.protocol.test_encoder",
     "tests.engine.test_accelerated",
@@ -68,6 +69,7 @@ def run_out_of_memory(compiled: Any) -> int:
         lambda: compiled.mask(bytearray(100), b"abcd", 1 << 40),
         lambda: compiled.encode_frame(0x82, bytearray(100), b"abcd"),
         lambda: compiled.cut_messages(data, 0, 1 << 40, []),
+        lambda: _queue(compiled, data),
         *(lambda lock=lock: _send(compiled, full, lock, b"Hello") for lock in locks),
         lambda: _send(compiled, full, locks[0], long),
         compiled.RoleLock,
@@ -89,6 +91,23 @@ def run_out_of_memory(compiled: Any) -> int:
     for one in (here, there, full, other):
         one.close()
     return failures
+
+
+def _queue(compiled: Any, data: bytes) -> None:
+    """Through a row and another; what memory was not there for stays where it was."""
+    one, other = compiled.Row(), compiled.Row()
+    compiled.cut_messages(data, 0, None, one)
+    other.append("a")
+    before = len(one)
+    try:
+        other.take(one, 2)
+    finally:
+        assert len(one) + len(other) == before + 1
+    other.appendleft("b")
+    other.appendleft("c")
+    other.extend(("d", "e"))
+    while other:
+        assert other[0] == other.popleft()
 
 
 def _send(compiled: Any, full: socket.socket, lock: Any, payload: bytes) -> None:

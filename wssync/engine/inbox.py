@@ -20,14 +20,17 @@ from __future__ import annotations
 import sys
 from collections import deque
 from itertools import chain, islice
+from operator import delitem
 
 from ..errors import ConnectionClosed, WebSocketError
 from ..hints import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple, Union, cast
+from ..protocol import messages
 from ..protocol.messages import Event
+from ..protocol.speed import Row
 from ..strand import Strand
 from .completions import Completion, Handler, Message, Result
 from .handed import Handed, series_of
-from .queues import EMPTY, own
+from .queues import EMPTY, Ready, own, own_row
 
 if TYPE_CHECKING:
     from .readiness import Readiness
@@ -36,10 +39,10 @@ __all__ = ["Events", "Inbox"]
 
 Each = Callable[[Result], object]
 
-Events = Union[List[Event], Deque[Event]]
-"""A list where all are messages, which go at once; else something that is cheap to take from one by one."""
+Events = Union[messages.Events, Deque[Event]]
+"""A list or a row where all are messages, which go at once; else a deque, to take them one by one."""
 
-_delete: Any = deque.__delitem__  # of several queues in one call of `map`
+_delete: Any = delitem  # of several queues in one call of `map`
 
 _NOTHING: Any = object()
 """What no queue holds: an iterator over `popleft` ends with the queue, and not before."""
@@ -70,7 +73,7 @@ class Inbox:
 
     def __init__(self, limits: Tuple[Optional[int], Optional[int]]) -> None:
         self._most_messages, self._most_bytes = limits
-        self._ready: Deque[Message] = EMPTY
+        self._ready: Ready = EMPTY
         self._waiters: Deque[Completion[Message]] = EMPTY
         self._each: Optional[Each] = None
         self._ran_low: Callable[[], None] = _ignore
@@ -81,8 +84,8 @@ class Inbox:
         self.has_had_messages = False
         self._held = False
         self._over: Optional[WebSocketError] = None
-        self.express: Optional[Deque[Message]] = None
-        self._left: Optional[Deque[Message]] = None
+        self.express: Optional[Ready] = None
+        self._left: Optional[Ready] = None
         self.readiness: Optional[Readiness] = None
 
     def _review(self) -> None:
@@ -108,12 +111,12 @@ class Inbox:
         if not blocked:
             self.express = self._ready
 
-    def _gather(self, left: Deque[Message]) -> None:
+    def _gather(self, left: Ready) -> None:
         """Each goes over within one call, so that an interrupt finds it here or there."""
         try:
             count = len(left)
             if count:
-                self._ready = own(self._ready)
+                self._ready = own_row(self._ready)
                 self._ready.extend(islice(iter(left.popleft, _NOTHING), count))
         except IndexError:
             pass  # a caller who was on the way has had one of them
@@ -206,7 +209,7 @@ class Inbox:
 
     def put_back(self, message: Message, strand: Strand) -> None:
         """The caller it was meant for was interrupted: it is the next one again."""
-        self._ready = own(self._ready)
+        self._ready = own_row(self._ready)
         self._ready.appendleft(message)
         self.match(strand)
 
@@ -219,11 +222,13 @@ class Inbox:
         call, one by one or by the last step of the iterator that gives them. Whoever is interrupted finds them in one
         place.
         """
-        self._ready = ready = own(self._ready)
+        self._ready = ready = own_row(self._ready)
         if self.express is not None:
             self.express = ready  # before the messages: nobody is to find it empty, and read what comes behind them
         if isinstance(events, deque):
             ready.extend(islice(iter(cast("Deque[Message]", events).popleft, _NOTHING), count))
+        elif not isinstance(events, list):
+            cast("Row", ready).take(events, count)  # where events are in one, so is what is ready
         else:
             nothing: Iterable[Any] = filter(None, map(events.__delitem__, (slice(0, count),)))
             ready.extend(chain(cast("List[Message]", events[:count]), nothing))

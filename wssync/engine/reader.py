@@ -27,6 +27,7 @@ from .state import Phase, State
 if TYPE_CHECKING:
     from .._speedups import Borrower
     from ..protocol.messages import Decoder
+    from ..protocol.speed import Row
     from ..transport.stream import Stream
 
 __all__ = ["Reader"]
@@ -337,7 +338,7 @@ class Reader(Receiver):
 
     def _publish_behind_first(self, decoded: Decoded) -> Message:
         """Publish a batch of messages while nobody else waits: all but the first, which is the borrower's. Mutex."""
-        inbox, messages = self._inbox, cast("List[Message]", decoded.events)
+        inbox, messages = self._inbox, cast("Union[List[Message], Row]", decoded.events)
         self._slot = first = messages[0]
         del messages[0]  # no call from the line before to here
         inbox.publish(decoded.events, len(messages))

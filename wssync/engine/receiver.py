@@ -18,6 +18,7 @@ from ..transport.clock import reading
 from ..transport.stream import connection_lost, is_of_socket
 from .connection import Connection
 from .inbox import Events
+from .queues import basket
 from .roles import Role
 from .tracing import FrameWatch, frame_fields
 
@@ -115,7 +116,7 @@ class Receiver:
         else:
             wire = len(data)
             self._decoder.maximum_message_size = self._connection.size_limit
-            decoded = self._decoder.decode(decoded, data)
+            decoded = self._decoder.decode(decoded, data, basket(len(data)))
         messages = len(decoded.events)
         if not decoded.is_plain:
             messages = sum(isinstance(event, (str, bytes)) for event in decoded.events)
@@ -213,7 +214,7 @@ class Receiver:
             inbox.publish(events, count)
         elif not inbox.is_full():
             inbox.publish(events, min(count, AT_THE_END))
-        elif isinstance(events, list):  # nobody takes messages any more, and the peer's Close is behind them
+        elif not isinstance(events, deque):  # nobody takes messages any more, and the peer's Close is behind them
             events.clear()
         else:
             del events[0]

@@ -34,10 +34,11 @@ from wssync.hints import List, NamedTuple, NoReturn, Optional, Union
 from wssync.protocol.closing import decode_close
 from wssync.protocol.deflate import Inflater
 from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Header, Opcode, Role, read_header
-from wssync.protocol.speed import cut_messages, mask
+from wssync.protocol.speed import Row, cut_messages, mask
 from wssync.protocol.utf8 import check_text, decode_text
+from wssync.protocol.violations import check_length, violation
 
-__all__ = ["MAX_EMPTY_FRAGMENTS", "Close", "Decoded", "Decoder", "Event", "Fault", "Ping", "Pong"]
+__all__ = ["MAX_EMPTY_FRAGMENTS", "Close", "Decoded", "Decoder", "Event", "Events", "Fault", "Ping", "Pong"]
 
 MAX_EMPTY_FRAGMENTS = 65_536
 """Frames of one message that may be empty. They cost nothing but time, yet without an end to them the message has none
@@ -88,22 +89,27 @@ class Fault(NamedTuple):
 Event = Union[str, bytes, Ping, Pong, Close, Fault]
 """What `feed` returns: a text message, a binary message, or one of the four above."""
 
+Events = Union[List[Event], Row]
+"""Several of them; in a row, messages that are not made objects yet."""
+
 
 class Decoded(NamedTuple):
     """What the bytes so far have come to: the events of the last of them, and what is known for the next."""
 
-    events: List[Event]
+    events: Events
     is_plain: bool = True
     """Whether all events are messages."""
     size: int = 0
     """Bytes of payload, after decompression, in the messages among the events."""
     tail: bytes = b""
-    """The start of a frame that cannot be handled yet: part of a header, or of a control frame."""
+    """The start of a frame that cannot be handled yet."""
     message: Optional[_Message] = None
     """The message that has begun and is not complete."""
     inflater: Optional[Inflater] = None
     over: bool = False
     failed: bool = False
+    lacks: int = 0
+    """Bytes that will complete the short message of which the tail is the start; 0 if it is something else."""
     others: int = 0
     """Frames among those bytes that ended no message: fragments before the last, and control frames."""
 
@@ -137,7 +143,7 @@ class Decoder:
     def in_message(self) -> bool:
         """Whether a message has begun and is not complete."""
         last = self.last
-        return last.message is not None or (bool(last.tail) and _may_wait(last.tail, 0, None))
+        return last.message is not None or (bool(last.tail) and _lacking(last.tail, 0, None) > 0)
 
     @property
     def failed(self) -> bool:
@@ -149,26 +155,31 @@ class Decoder:
 
         A `Close` or a `Fault` is the last event ever; what the peer sends after it is ignored (section 1.4).
         """
-        self.last = last = self.decode(self.last, data)
-        return last.events  # straight after the assignment: nothing can interrupt between the two
+        events: List[Event] = []
+        self.last = self.decode(self.last, data, events)
+        return events  # straight after the assignment: nothing can interrupt between the two
 
-    def decode(self, last: Decoded, data: bytes) -> Decoded:
-        """Decode the bytes that follow those of `last`, and change nothing; for a caller that keeps `last` itself.
-        Raises nothing.
+    def decode(self, last: Decoded, data: bytes, events: Events) -> Decoded:
+        """Decode the bytes that follow those of `last` into `events`, which are none yet, and change nothing else; for
+        a caller that keeps `last` itself. Raises nothing.
         """
         if last.over:
-            return last._replace(events=[], is_plain=True, size=0)
-        if last.tail:
-            data = last.tail + data
-        events: List[Event] = []
-        position = size = 0
+            return last._replace(events=events, is_plain=True, size=0)
+        position = size = begin = 0
         limit = self.maximum_message_size
+        if last.tail:
+            if 0 < last.lacks <= len(data):  # what is long is not copied to complete what is short
+                size = cut_messages(last.tail + data[: last.lacks], 0, limit, events)[1]
+                begin = last.lacks if events else 0
+            data = data if begin else last.tail + data
         if self._is_client and last.message is None:
-            position, size = cut_messages(data, 0, limit, events)
+            position, more = cut_messages(data, begin, limit, events)
+            size += more
             if position == len(data):
                 return Decoded(events, True, size, inflater=last.inflater)
-            if _may_wait(data, position, limit):
-                return Decoded(events, True, size, data[position:], inflater=last.inflater)
+            lacks = _lacking(data, position, limit)
+            if lacks:
+                return Decoded(events, True, size, data[position:], inflater=last.inflater, lacks=lacks)
             control = _lone_control(data, position)
             if control is not None:
                 events.append(control)
@@ -317,7 +328,7 @@ class _Message:
 class _Pass:
     """One call of `feed` at work, frame by frame. Nothing it does counts before `run` has returned the new state."""
 
-    def __init__(self, role: Role, limit: Optional[int], last: Decoded, data: bytes, events: List[Event]) -> None:
+    def __init__(self, role: Role, limit: Optional[int], last: Decoded, data: bytes, events: Events) -> None:
         self._position = self._size = self._others = 0
         self._is_plain = True
         self._events = events
@@ -355,13 +366,15 @@ class _Pass:
         data, position = self._data, self._position
         if len(data) < position + 2:
             return False
-        problem = _violation(data[position], data[position + 1], self._role, self._message, self._inflater)
+        problem = violation(
+            data[position], data[position + 1], self._role, self._message is not None, self._inflater is not None
+        )
         if problem is not None:
             raise ProtocolError(problem)
         header = read_header(data, position)
         if header is None:
             return False
-        _check_length(header)
+        check_length(header)
         if header.opcode >= Opcode.CLOSE:
             return self._take_control(header)
         if self._message is None:
@@ -417,23 +430,25 @@ class _Pass:
         return self._inflater
 
 
-def _failed(error: ConnectionClosed, events: List[Event], size: int, in_message: bool) -> Decoded:
+def _failed(error: ConnectionClosed, events: Events, size: int, in_message: bool) -> Decoded:
     error.with_traceback(None)  # the frames would keep the data alive
     events.append(Fault(error, in_message))
     return Decoded(events, False, size, over=True, failed=True)
 
 
-def _may_wait(data: bytes, position: int, limit: Optional[int]) -> bool:
-    """Whether a short binary message begins there, about which nothing can be said before it is whole."""
-    end = len(data)
-    if end < position + 2 or data[position] != 0x82:
-        return False
-    length, least = data[position + 1], 0
-    if length == 126 and end >= position + 4:
-        length, least = data[position + 2] << 8 | data[position + 3], 126
+def _lacking(data: bytes, position: int, limit: Optional[int]) -> int:
+    """How many bytes lack if a short binary message begins there, about which nothing can be said before it is whole;
+    else 0.
+    """
+    here = len(data) - position
+    if here < 2 or data[position] != 0x82:
+        return 0
+    length, least, header = data[position + 1], 0, 2
+    if length == 126 and here >= 4:
+        length, least, header = data[position + 2] << 8 | data[position + 3], 126, 4
     elif length > 125:  # it is not all there, or longer, or masked
-        return False
-    return least <= length <= (_SHORT if limit is None else min(_SHORT, limit))
+        return 0
+    return header + length - here if least <= length <= (_SHORT if limit is None else min(_SHORT, limit)) else 0
 
 
 def _lone_control(data: bytes, position: int) -> Union[Ping, Pong, Close, None]:
@@ -451,46 +466,3 @@ def _lone_control(data: bytes, position: int) -> Union[Ping, Pong, Close, None]:
 
 
 _CLOSE, _PING, _PONG = (0x80 | opcode for opcode in (Opcode.CLOSE, Opcode.PING, Opcode.PONG))
-_OPCODES = frozenset(Opcode)
-
-
-def _violation(
-    first: int, second: int, role: Role, message: Optional[_Message], inflater: Optional[Inflater]
-) -> Optional[str]:
-    """Name the rule that a frame with these first two bytes breaks, whatever the rest of it may be."""
-    opcode = first & 0x0F
-    if opcode not in _OPCODES:
-        return f"opcode {opcode:#x} is reserved (RFC 6455 section 5.2)"
-    if first & 0x70 and (first & 0x30 or inflater is None):
-        return "a reserved bit is set and no extension uses it (RFC 6455 section 5.2)"
-    if first & 0x40 and opcode not in (Opcode.TEXT, Opcode.BINARY):
-        return "RSV1 is set on a frame that does not begin a message (RFC 7692 section 6.1)"
-    if bool(second & 0x80) is not (role is Role.SERVER):
-        kind = "a masked" if second & 0x80 else "an unmasked"
-        return f"the {role.peer.value} sent {kind} frame (RFC 6455 section 5.1)"
-    if opcode >= Opcode.CLOSE:
-        return _control_violation(first, second)
-    return _order_violation(opcode, message)
-
-
-def _control_violation(first: int, second: int) -> Optional[str]:
-    if not first & 0x80:
-        return "a control frame is fragmented (RFC 6455 section 5.5)"
-    if second & 0x7F > MAX_CONTROL_PAYLOAD:
-        return f"a control frame is longer than {MAX_CONTROL_PAYLOAD} bytes (RFC 6455 section 5.5)"
-    return None
-
-
-def _order_violation(opcode: int, message: Optional[_Message]) -> Optional[str]:
-    if opcode == Opcode.CONTINUATION and message is None:
-        return "a continuation frame continues no message (RFC 6455 section 5.4)"
-    if opcode != Opcode.CONTINUATION and message is not None:
-        return "a new message begins inside a fragmented one (RFC 6455 section 5.4)"
-    return None
-
-
-def _check_length(header: Header) -> None:
-    if not header.is_shortest:
-        raise ProtocolError("a frame's length does not have its shortest form (RFC 6455 section 5.2)")
-    if header.length >> 63:
-        raise ProtocolError("a frame's length has its top bit set (RFC 6455 section 5.2)")
