@@ -26,7 +26,18 @@ PLANTED = {
         "for (; size > 0; size--, bytes++) {",
         "for (size += 2; size > 0; size--, bytes++) {",
     ),
-    "a message that is let go twice": ("Py_DECREF(message);\n", "Py_DECREF(message); Py_DECREF(message);\n"),
+    "a message that is let go twice": (
+        "status = PyList_Append(messages, message);\n        Py_DECREF(message);\n",
+        "status = PyList_Append(messages, message);\n        Py_DECREF(message); Py_DECREF(message);\n",
+    ),
+    "data that is let go too early": (
+        "self->data = Py_NewRef(data);",
+        "self->data = data;",
+    ),
+    "a message that is taken twice": (
+        "        message = self->first;\n        self->first = NULL;\n",
+        "        message = self->first;\n",
+    ),
     "a frame that is too long for the stack": (
         "if (size > SHORT_FRAME - LONGEST_HEADER) {",
         "if (size > SHORT_FRAME) {",
@@ -59,9 +70,10 @@ PLANTED_WITHIN = {
         "return length == (uint64_t)(size - start)",
         "return length >= (uint64_t)(size - start)",
     ),
+    "a message that lies nowhere": ("self->lying = found;", "self->lying = found + 1;"),
     "a payload longer than the data": (
-        "if (length > (uint64_t)(end - start) || (Py_ssize_t)length > limit) {",
-        "if (length > (uint64_t)(end - start) + 8 || (Py_ssize_t)length > limit) {",
+        "if (length > (uint64_t)(end - *start) || (Py_ssize_t)length > limit) {",
+        "if (length > (uint64_t)(end - *start) + 8 || (Py_ssize_t)length > limit) {",
     ),
 }
 """The same for what may stay within memory that is there: a `bytes` has a zero behind it, a buffer to receive into has
