@@ -136,13 +136,14 @@ class ReceivingIntoTests(IntoTestCase):
         self.assertEqual(self.memory[:10], b"bcdefghij\0")
 
     def test_patience_is_the_lower_streams(self) -> None:
-        """When asked to be patient it waits as the stream below does."""
+        """When asked to be patient it waits as the stream below does, where that can wait."""
         self.write(b"abc")
         cipher = self.peer.cipher()
         patient = mock.Mock(return_value=cipher)
-        with mock.patch.object(self.stream, "_fetches", (self.peer.recv, patient)):
+        with mock.patch.object(self.stream, "_patient", patient):
             self.assertEqual(self.into(0, 10, patient=True), 3)
         patient.assert_called_once()
+        self.assertIsNone(self.into(0, 10, patient=True))
 
     def test_a_patient_recv_is_the_lower_streams(self) -> None:
         """Where the stream below has none there is none; else it is as `recv` is, to the end."""
@@ -159,7 +160,7 @@ class ReceivingIntoTests(IntoTestCase):
 
         def find(limit: int, fetch: object) -> bool:
             self.stream._decrypted.append(b"abc")
-            self.stream._ended = True
+            self.stream._ended, self.stream._is_clean = True, False
             return False
 
         with mock.patch.object(self.stream, "_prepare", find):
@@ -197,6 +198,67 @@ class ReceivingIntoTests(IntoTestCase):
             with self.assertRaises(ConnectionClosed) as caught:
                 self.into(4, 100)
             self.assertIsInstance(caught.exception.__cause__, ssl.SSLError)
+
+
+class ShortWayTests(MemoryTestCase):
+    """A record that comes alone, when nothing else is pending: its way is short."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.connect()
+        self.peer.server.write(b"first")
+        self.assertEqual(self.stream.recv(100), b"first")
+        self.short = mock.patch.object(self.stream, "_prepare_all", side_effect=AssertionError("the long way"))
+
+    def test_one_after_the_other(self) -> None:
+        """Patient or not, of one byte and of nearly as many as are fetched at a time."""
+        for size in (1, 16, decryption.LITTLE - 100):
+            text = bytes(range(1, 251)) * 20
+            self.peer.server.write(text[:size])
+            with self.short:
+                self.assertEqual(self.stream.recv(65536), text[:size])
+            self.assertFalse(self.stream.pending)
+
+    def test_what_is_pending_comes_first(self) -> None:
+        """Two records at once, a limit within one, one that another thread has found: nothing is fetched before."""
+        self.peer.server.write(b"one")
+        self.peer.server.write(b"two")
+        self.assertEqual([self.stream.recv(100), self.stream.recv(100)], [b"onetwo", None])
+        self.peer.server.write(b"three")
+        self.assertEqual(self.stream.recv(3), b"thr")
+        self.stream._decrypted.append(b", four")
+        self.peer.error = ConnectionResetError("gone")
+        self.assertEqual(self.stream.recv(100), b"ee, four")
+        with self.assertRaises(ConnectionClosed):
+            self.stream.recv(100)
+
+    def test_the_end_behind_it(self) -> None:
+        """It is not waited for: it is here."""
+        self.peer.server.write(b"last")
+        with self.assertRaises(ssl.SSLWantReadError):
+            self.peer.server.unwrap()
+        self.peer.queue = [self.peer.cipher()]
+        self.assertEqual(self.stream.recv(100), b"last")
+        self.assertTrue(self.stream.pending)
+        self.peer.error = ConnectionResetError("gone")
+        self.assertEqual([self.stream.recv(100), self.stream.recv(100)], [b"", b""])
+
+    def test_half_a_record(self) -> None:
+        """And the rest of it, which is shorter than its text."""
+        self.peer.server.write(bytes(3000))
+        cipher = self.peer.cipher()
+        self.peer.queue = [cipher[:2000], cipher[2000:]]
+        self.assertEqual([self.stream.recv(4096), self.stream.recv(4096)], [None, bytes(3000)])
+
+    def test_much_takes_the_long_way_until_little_comes(self) -> None:
+        """How much is fetched follows what has come."""
+        self.peer.server.write(bytes(10_000))
+        self.assertIsNone(self.stream.recv(65536))
+        self.assertEqual(self.stream.recv(65536), bytes(10_000))
+        for way in (mock.MagicMock(), self.short):
+            self.peer.server.write(b"short")
+            with way:
+                self.assertEqual(self.stream.recv(65536), b"short")
 
 
 class ReceivingIntoWithTLS12Tests(ReceivingIntoTests):
@@ -285,8 +347,13 @@ class ReadInterruptTests(IntoTestCase):
 
     def test_recv_in_the_place_of_it_is_refused(self) -> None:
         """What is in memory that nobody asked for again cannot be given in order: the connection counts as lost."""
-        self.write(b"hello")
-        self.stream._filled.append(3)
+        number = 0
+        while not self.stream._filled:
+            self.write(b"hello")
+            self.assertTrue(interrupted_at(number, lambda: self.into(0, 10)))
+            if not self.stream._filled:
+                self.stream.recv(10)
+            number += 1
         self.assertTrue(self.stream.pending)
         with self.assertRaises(ConnectionClosed) as caught:
             self.stream.recv(10)
@@ -369,15 +436,32 @@ class OwnMemoryTests(IntoTestCase):
         self.assertLess(filled, decryption.ENOUGH + decryption.CIPHER_TEXT)
         self.assertEqual(self.into(filled, len(self.memory)), 60 * 16384 - filled)
 
-    def test_only_the_first_fetch_is_patient(self) -> None:
-        """Who waits holds no memory, and what is there need not wait for what is not."""
+    def test_what_is_there_is_not_waited_for(self) -> None:
+        """Nor is what comes behind it."""
         text = bytes(range(256)) * 80
         self.write(text[:16384], text[16384:])
-        patient = mock.Mock(side_effect=self.peer.recv)
-        with mock.patch.object(self.stream, "_fetches", (self.peer.recv, patient)):
+        patient = mock.Mock(side_effect=AssertionError("it waits"))
+        with mock.patch.object(self.stream, "_patient", patient):
             self.assertEqual(self.into(0, 100_000, patient=True), len(text))
-        patient.assert_called_once_with(decryption.LITTLE)
         self.assertEqual(self.peer.patience, [False, False])
+
+    def test_who_waits_holds_no_memory(self) -> None:
+        """Little is fetched then, and all that has come with it without waiting."""
+        self.use_memory()
+        self.peer.patience.clear()
+        text = bytes(range(256)) * 80
+        spare: List[int] = []
+
+        def patient(limit: int) -> Optional[bytes]:
+            spare.append(len(self.spare))
+            self.write(text[:16384], text[16384:])
+            return self.peer.recv(limit)
+
+        with mock.patch.object(self.stream, "_patient", mock.Mock(side_effect=patient)) as called:
+            self.assertEqual(self.into(0, 100_000, patient=True), len(text))
+        called.assert_called_once_with(decryption.LITTLE)
+        self.assertEqual(spare, [1])
+        self.assertEqual(self.peer.patience, [False] * 3)
 
     def test_what_is_pending_is_not_waited_for(self) -> None:
         """Nor what comes behind it."""
@@ -386,7 +470,7 @@ class OwnMemoryTests(IntoTestCase):
         self.peer.queue.append(self.peer.cipher())
         self.assertTrue(self.stream.recv(65_552) == text[:65_552])
         patient = mock.Mock(side_effect=AssertionError("it waits"))
-        with mock.patch.object(self.stream, "_fetches", (self.peer.recv, patient)):
+        with mock.patch.object(self.stream, "_patient", patient):
             self.assertEqual(self.into(0, 100_000, patient=True), len(text) - 65_552)
 
     def test_it_is_everybodys(self) -> None:

@@ -2,7 +2,9 @@
 
 An exception from outside (Ctrl-C in the thread that reads) may come after any call, our own included. So everything is
 in one of three lists at any moment: fetched and not fed, decrypted, filled into memory. It goes from list to list in
-one C call, and leaves the last one with the return.
+one C call, and leaves the last one with the return. Such a call is a `next` of an iterator that lasts as long as the
+connection: `map` keeps nothing between two steps, so that one which failed is followed by the next as if it had not
+been. To make it anew for each record cost more than to take the record in.
 
 The cipher text of a long message is fetched into memory that is used again and again, by all connections: to get 120
 KiB from the system, touch them for the first time and give them back costs as much as to decrypt what they hold.
@@ -12,10 +14,11 @@ from __future__ import annotations
 
 import ssl
 import threading
-from itertools import accumulate, chain, islice, repeat
+from functools import partial
+from itertools import islice, repeat
 
-from ..hints import Any, Callable, Iterable, List, Optional, Tuple, Union
-from .stream import Stream, connection_lost, is_of_socket
+from ..hints import Any, Callable, Iterator, List, Optional, Union
+from .stream import Direct, Stream, connection_lost, is_of_socket
 
 __all__ = ["LITTLE", "RECORD", "Decryption"]
 
@@ -26,8 +29,6 @@ KiB on the memory for them would be mapped and cleared anew for every read, wher
 
 LITTLE = 4096
 """Bytes fetched at a time as long as little comes."""
-
-FEW, MUCH, FIRST = (LITTLE,), (CIPHER_TEXT,), (0,)
 
 ENOUGH = 4 * CIPHER_TEXT
 """Bytes of a long message after which a call returns though more has come: its thread may have other things to do."""
@@ -41,9 +42,10 @@ RECORD = 16 * 1024
 """The longest record (RFC 8446 section 5.1), which is what one call of the object reads or writes at most."""
 
 AT_ONCE = 4
-"""Records that are decrypted in one hold of the lock: 64 KiB."""
+"""Records that `recv` decrypts in one hold of the lock: 64 KiB."""
 
-Fetch = Callable[[int], Optional[bytes]]
+Step = Iterator[None]
+"""Each `next` of it does one thing from beginning to end: no exception from outside can fall between."""
 
 
 class Decryption(Stream):
@@ -57,7 +59,6 @@ class Decryption(Stream):
         self._lower = lower
         self._direct = lower.direct  # if there is one, nothing that was taken waits below
         self._patient = lower.patient_recv
-        self._fetches: Tuple[Any, Any] = (lower.recv, self._patient)
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(
@@ -68,11 +69,16 @@ class Decryption(Stream):
         self._lock = threading.Lock()  # around each call of the object and of the two buffers
         # The reading thread's, but for `shutdown_write`, which stores what it must not lose under the lock:
         self._fetched: List[Any] = []  # from below, not fed yet: bytes, a piece of the memory, or `None` for nothing
-        self._memory: Optional[memoryview] = None  # what cipher text is fetched into, during a `recv_into`
+        self._fetch_much: Optional[Step] = None  # into the memory, which is held during a `recv_into` alone
+        self._memory: Optional[memoryview] = None
         self._decrypted: List[bytes] = []  # not returned yet
         self._more = False  # the object may have more to decrypt
         self._filled: List[int] = []  # bytes in the memory of a `recv_into` that has not returned
-        self._most = FEW
+        self._most = [LITTLE]  # bytes to fetch next
+        self._is_clean = False  # nothing is pending, and little is to be fetched: the short way is open
+        self._fetch_now = self._fetching(lower.recv)
+        self._feed_next: Iterator[int] = map(self._incoming.write, map(self._fetched.pop, repeat(0)))
+        self._open_next: Step = map(self._decrypted.append, map(self._raw.read, self._feed_next))
         self._ended = False  # the stream below has ended, or close_notify has come, or there is a failure
         self._failure: Optional[OSError] = None  # told once what came before it has been returned; set first
         # The writing thread's:
@@ -89,63 +95,74 @@ class Decryption(Stream):
 
         `None` also when only part of a record has come, or records that carry no data.
         """
-        if not self._prepare(limit, self._lower.recv):
+        if not self._prepare(self._fetch_now, limit):
             return self._tell()
-        data = self._decrypted[0]
+        text = self._decrypted[0]
         del self._decrypted[0]  # no call from here to the caller, for after one an exception from outside may come
-        return data
+        return text
 
     @property
     def patient_recv(self) -> Optional[Callable[[int], Optional[bytes]]]:
         """See `Stream.patient_recv`."""
-        return None if self._patient is None else self._recv_patiently
+        return None if self._patient is None else partial(self._recv_patiently, self._fetching(self._patient))
 
-    def _recv_patiently(self, limit: int) -> Optional[bytes]:
-        assert self._patient is not None
-        if not self._prepare(limit, self._patient):
+    def _recv_patiently(self, fetch: Step, limit: int) -> Optional[bytes]:
+        if not self._prepare(fetch, limit):
             return self._tell()
-        data = self._decrypted[0]
+        text = self._decrypted[0]
         del self._decrypted[0]  # as in `recv`
-        return data
+        return text
 
     @property
     def recv_into(self) -> Optional[Callable[[memoryview, bool], Optional[int]]]:
         """See `Stream.recv_into`."""
         return self._read_into
 
-    def _prepare(self, limit: int, fetch: Fetch) -> bool:
+    def _fetching(self, fetch: Callable[[int], Optional[bytes]]) -> Step:
+        return map(self._fetched.append, map(fetch, map(self._most.__getitem__, repeat(0))))
+
+    def _prepare(self, fetch: Step, limit: int) -> bool:
         """Bring what is to be received to the head of what is decrypted; False if there is nothing.
 
-        Nearly always one short record comes alone. So far there are few calls: each of them on the way from the socket
-        to the message is felt.
+        Nearly always one short record comes alone. It is fetched, fed and decrypted here, with as few calls as it
+        takes: each of them on the way from the socket to the message is felt.
         """
         fetched, decrypted = self._fetched, self._decrypted
-        if not (self._more or decrypted or fetched or self._ended or self._filled):  # as `pending`
-            fetched.extend(map(fetch, self._most))
-        if fetched:
-            self._feed_little()
-        return (not self._more and len(decrypted) == 1 and len(decrypted[0]) <= limit) or self._collect(limit)
-
-    def _feed_little(self) -> None:
-        """The same as `_feed`, and decrypt too, in one piece of code, if it is little: a record that comes alone."""
-        fetched, decrypted = self._fetched, self._decrypted
-        size = len(fetched[0] or b"")
-        if not 0 < size < LITTLE:
-            self._feed()
-            return
-        with self._lock:
-            self._more = True
-            try:
-                # From one list to the other in one C call: no exception from outside can fall between.
-                decrypted.extend(map(self._raw.read, map(self._incoming.write, map(fetched.pop, FIRST))))
-            except BaseException as error:
-                self._explain(error, bool(decrypted))
-            else:
-                if self._incoming.pending or not 0 < len(decrypted[0]) < size:
-                    self._look(decrypted, 0)
+        if decrypted or not self._is_clean:
+            if not self.pending:
+                next(fetch)
+            return self._prepare_all(limit)
+        self._is_clean = is_alone = False
+        next(fetch)
+        data = fetched[0]
+        if data and len(data) < LITTLE:
+            with self._lock:
+                self._more = True
+                try:
+                    next(self._open_next)
+                except BaseException as error:
+                    self._explain(error, bool(decrypted))
                 else:
-                    self._more = False  # in a record is less than the bytes that were fed for it: this is all of it
-        self._most = FEW
+                    if not self._incoming.pending and 0 < len(decrypted[0]) < len(data):
+                        is_alone = True  # in a record is less than the bytes that were fed for it: this is all of it
+                        self._more = False
+                    else:
+                        self._look(decrypted, 0)
+        if not is_alone or len(decrypted[0]) > limit:
+            return self._prepare_all(limit)
+        self._is_clean = True
+        return True
+
+    def _prepare_all(self, limit: int) -> bool:
+        """The same with all that may have come, or be left."""
+        if self._fetched:
+            with self._lock:
+                self._feed()
+        is_there = self._collect(limit)
+        # `_more` first: when that is false, all is there that `shutdown_write` may have found.
+        if not self._more and len(self._decrypted) == is_there and not (self._fetched or self._filled or self._ended):
+            self._is_clean = self._most[0] == LITTLE
+        return is_there
 
     def _collect(self, limit: int) -> bool:
         """Decrypt what there is, as long as that is within the limit, and join it."""
@@ -156,7 +173,7 @@ class Decryption(Stream):
         while self._more and size < limit:
             before, records = len(decrypted), min((limit - size) // RECORD, AT_ONCE) or 1
             with self._lock:
-                self._decrypt(decrypted, records, repeat(min(limit - size, RECORD), records))
+                self._decrypt(decrypted, records, map(self._raw.read, repeat(min(limit - size, RECORD))))
             size += sum(map(len, decrypted[before:]))
         count = len(decrypted)
         data = b"".join(decrypted[:count])
@@ -197,106 +214,113 @@ class Decryption(Stream):
 
     def _fill_whole(self, memory: memoryview, patient: bool) -> None:
         """Fill the memory as long as there is room in it and more has come, up to `ENOUGH`."""
-        fetched, decrypted, filled = self._fetched, self._decrypted, self._filled
+        fetched, filled = self._fetched, self._filled
         begun = count = sum(filled)
         size = len(memory)
-        while count < size and not (decrypted or self._ended):
+        self._is_clean = False
+        fill_next = self._filling(memory)
+        while count < size and not (self._decrypted or self._ended):
             if not (self._more or fetched):
                 if count - begun >= ENOUGH:
                     break
                 self._fetch(patient and not count)  # what is there is told before anything is waited for
                 patient = False
-            if fetched and not self._feed():
-                break
             with self._lock:
-                self._fill(memory, count, min(size, count + AT_ONCE * RECORD))
+                if fetched and not self._feed():
+                    break
+                self._decrypt(filled, -((count - size) // RECORD), fill_next)
             count = sum(filled)
+            if count:
+                filled[:] = (count,)
         self._hand_on()
 
-    def _fill(self, memory: memoryview, count: int, end: int) -> None:
-        """Under the lock: fill the memory from `count` on, not beyond `end`, as far as there is something.
-
-        It is one C call for all records, which finds out by itself where the next of them begins: where those end whose
-        sizes it has stored so far. Nobody holds a piece of the memory when it ends, however that is.
+    def _filling(self, memory: memoryview) -> Iterator[int]:
+        """Each step of it decrypts a record into the memory, behind all those whose sizes are stored by then. Nobody
+        holds a piece of the memory when it ends, however that is.
         """
-        filled, records = self._filled, -((count - end) // RECORD)
-        begins = accumulate(chain((count,), islice(filled, len(filled), None)))
-        pieces = map(memory.__getitem__, map(slice, begins, repeat(end)))
-        self._decrypt(filled, records, repeat(RECORD, records), pieces)
+        pieces = map(memory.__getitem__, map(slice, map(sum, repeat(self._filled)), repeat(len(memory))))
+        return map(self._raw.read, repeat(RECORD), pieces)
 
     def _fetch(self, patient: bool) -> None:
-        """Fetch cipher text: from a socket without waiting into our own memory. In the same C call the piece of it that
-        was filled is stored.
+        """Fetch cipher text: from a socket into our own memory. In the same C call the piece of it that was filled is
+        stored. Who has to wait holds no memory meanwhile.
         """
         direct = self._direct
-        if direct is None or patient:  # who waits is not to hold memory meanwhile
-            self._fetched.extend(map(self._fetches[patient], self._most if direct is None else FEW))
-            return
-        memory = self._memory
-        if memory is None:
-            memory = self._memory = _spare.pop() if _spare else memoryview(bytearray(CIPHER_TEXT))
-        try:
-            counts = map(direct.recv_into, (memory,), (0,), (direct.recv_flags,))
-            self._fetched.extend(map(memory.__getitem__, map(slice, counts)))
-        except BlockingIOError:
-            self._fetched.append(None)
-        except OSError as error:
-            if not is_of_socket(error):
-                raise
-            raise connection_lost(error) from error
+        if direct is not None:
+            try:
+                next(self._fetch_much or self._take_memory(direct))
+                return
+            except BlockingIOError:
+                self._most[0] = LITTLE
+            except OSError as error:
+                if not is_of_socket(error):
+                    raise
+                raise connection_lost(error) from error
+            if not patient:
+                self._fetched.append(None)
+                return
+            self._hand_on()
+        next(self._fetching(self._patient) if patient and self._patient is not None else self._fetch_now)
+
+    def _take_memory(self, direct: Direct) -> Step:
+        memory = self._memory = _spare.pop() if _spare else memoryview(bytearray(CIPHER_TEXT))
+        counts = map(direct.recv_into, repeat(memory), repeat(0), repeat(direct.recv_flags))
+        self._fetch_much = step = map(self._fetched.append, map(memory.__getitem__, map(slice, counts)))
+        return step
 
     def _hand_on(self) -> None:
         """Let the next have the memory, whose contents are all fed."""
         memory = self._memory
         if memory is not None and not self._fetched:
-            self._memory = None
+            self._memory = self._fetch_much = None
             if len(_spare) < _MOST_SPARE:
                 _spare.append(memory)
 
     def _feed(self) -> bool:
-        """Feed the object with what was fetched; False if that was nothing, or the end."""
+        """Under the lock: feed the object with what was fetched; False if that was nothing, or the end."""
         fetched = self._fetched
         size = len(fetched[0] or b"")
         if not size:
             self._ended = self._ended or fetched[0] is not None
             del fetched[0]
             return False
-        with self._lock:
-            self._more = True
-            # Out of the list and into the object in one C call: no exception from outside can fall between.
-            sum(map(self._incoming.write, map(fetched.pop, FIRST)))
-        self._most = MUCH if size >= LITTLE else FEW
+        self._more = True
+        next(self._feed_next)
+        self._most[0] = CIPHER_TEXT if size >= LITTLE else LITTLE
         return True
 
-    def _decrypt(self, store: List[Any], records: int, sizes: Iterable[int], *into: Iterable[memoryview]) -> bool:
-        """Under the lock: store what is in so many records, of each the size given at most; False if they ended."""
+    def _decrypt(self, store: List[Any], records: int, read: Iterator[Any]) -> bool:
+        """Under the lock: store what is in so many records, each a step of `read`; False if they ended."""
         before = len(store)
         try:
-            store.extend(map(self._raw.read, sizes, *into))
+            store.extend(islice(read, records))
         except BaseException as error:
             self._explain(error, len(store) == before + records)
             return False
         return self._look(store, before)
 
     def _explain(self, error: BaseException, is_stored: bool) -> None:
-        """Under the lock: see what it means that decrypting ended with an exception."""
+        """Under the lock: see what it means that decrypting ended with an exception.
+
+        Who asks without the lock asks for `_more` first, so that is false last.
+        """
         if isinstance(error, ssl.SSLZeroReturnError):
-            self._more, self._ended = False, True
+            self._ended, self._more = True, False
         elif isinstance(error, ssl.SSLError):
-            self._more = False
             if not isinstance(error, ssl.SSLWantReadError):
                 self._failure, self._ended = error, True
+            self._more = False
         else:
             # From outside, as a signal's handler raises it. The call drops what it has decrypted by then.
             if not is_stored:
                 self._failure = InterruptedError("an exception hit the decryption of a record")
-                self._more, self._ended = False, True
+                self._ended, self._more = True, False
             raise error
 
     def _look(self, store: List[Any], before: int) -> bool:
         """Under the lock: after decrypting, see whether that was the end, and whether there may be more."""
         if not store[-1]:
-            self._more, self._ended = False, True
+            self._ended, self._more = True, False
             while len(store) > before and not store[-1]:
                 del store[-1]
             return False

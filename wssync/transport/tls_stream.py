@@ -2,7 +2,7 @@
 
 One `ssl.SSLSocket` used by a reading and a writing thread loses connections (and once crashed the interpreter):
 OpenSSL's object is not made for it. So the object never sees a socket here. It works on two memory buffers, each call
-of it under one lock that is held for at most 64 KiB of data, never during a system call.
+of it under one lock that is held for what `send` takes or one fetch brings at most, never during a system call.
 
 What must hold, and how:
 
@@ -21,6 +21,7 @@ What must hold, and how:
 from __future__ import annotations
 
 import ssl
+from itertools import repeat
 
 from ..errors import ConnectionClosed
 from ..hints import TYPE_CHECKING, Callable, Optional, Tuple
@@ -166,7 +167,7 @@ class TLSStream(Decryption):
         with self._lock:
             # `unwrap` also looks for the peer's close_notify, and is broken for good by data that it finds instead.
             while self._more:
-                self._decrypt(self._decrypted, 1, (RECORD,))
+                self._decrypt(self._decrypted, 1, map(self._raw.read, repeat(RECORD)))
             try:
                 self._object.unwrap()
             except ssl.SSLError:
