@@ -14,6 +14,8 @@ Python can raise anything, and stays there until nothing more can be lost.
 
 from __future__ import annotations
 
+from itertools import repeat
+
 from ..errors import ConnectionClosed
 from ..hints import TYPE_CHECKING, Any, List, Optional, Protocol, Tuple
 from ..protocol.encoder import Encoder
@@ -112,42 +114,43 @@ class Staged(_Recording):
 class Sealed(Staged):
     """Through the encoder, the one step of TLS, and the socket. What is longer than that step takes is staged."""
 
-    __slots__ = ("_flags", "_frame", "_keep", "_seal", "_sealed", "_send", "_sent")
+    __slots__ = ("_frame", "_keep", "_seal", "_sealed", "_send_next", "_sent")
 
     def __init__(self, encoder: Encoder, stream: Stream, sealing: streams.Sealing) -> None:
         super().__init__(encoder, stream)
         self._seal = sealing.seal
-        self._send = sealing.send
-        self._flags = (sealing.send_flags,)
         self._keep = sealing.keep
         self._frame: Optional[bytes] = None
-        self._sealed: Optional[bytes] = None
+        self._sealed: List[Any] = [None]
         self._sent: List[int] = []
+        # Made once: each `next` sends what is sealed by then, and stores how much the kernel took, in one C call.
+        counts = map(sealing.send, map(self._sealed.__getitem__, repeat(0)), repeat(sealing.send_flags))
+        self._send_next = map(self._sent.append, counts)
 
     def send(self, first: int, payload: bytes) -> int:
         """See `Way.send`."""
         encoder, sent = self._encoder, self._sent
         keys = encoder.keys
         self._frame = frame = encode_frame(first, payload, keys.pop() if keys else encoder.fresh_key())
-        self._sealed = sealed = self._seal(frame)
+        self._sealed[0] = sealed = self._seal(frame)
         if sealed is None:
             self._frame = None
             self._record.append(frame)
             return self._send_staged(frame)
         try:
-            sent.extend(map(self._send, (sealed,), self._flags))
+            next(self._send_next)
         except BlockingIOError:
             sent[:] = (0,)
         size = len(frame)
         if sent[0] != len(sealed):
             return 0
-        self._frame = self._sealed = None
+        self._frame = self._sealed[0] = None
         del sent[:]  # no call from the line before to here
         return size
 
     def rest(self) -> Optional[Rest]:
         """See `Begun.rest`. The stream has taken all of a frame that was sealed, and keeps what the kernel did not."""
-        frame, sealed = self._frame, self._sealed
+        frame, sealed = self._frame, self._sealed[0]
         if frame is None:
             return super().rest()
         if sealed is None:
@@ -158,7 +161,7 @@ class Sealed(Staged):
     def forget(self) -> None:
         """See `Begun.forget`."""
         super().forget()
-        self._frame = self._sealed = None
+        self._frame = self._sealed[0] = None
         del self._sent[:]
 
 

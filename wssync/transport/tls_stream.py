@@ -138,7 +138,9 @@ class TLSStream(Decryption):
     @property
     def has_output(self) -> bool:
         """Whether there is cipher text that the kernel has not taken. Like `flush`, it asks without the lock."""
-        return bool(self._unsent or self._outgoing.pending or (self._direct is None and self._lower.has_output))
+        if self._unsent or self._outgoing.pending:
+            return True
+        return self._direct is None and self._lower.has_output
 
     def flush(self) -> bool:
         """See `Stream.flush`."""
