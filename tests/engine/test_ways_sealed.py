@@ -135,6 +135,8 @@ class SealedTests(MemoryTestCase):
         hit = True
         while hit:
             self.setUp()
+            self.assertTrue(self.way.send(BINARY, b"before"))
+            self.assertEqual(self.frames(), [(Opcode.BINARY, b"before")])
             self.peer.room = 20 if number % 2 else None
             hit = interrupted_at(number // 2, lambda: self.way.send(BINARY, b"message"))
             number += 1

@@ -259,6 +259,28 @@ class ShortWayTests(MemoryTestCase):
             self.peer.server.write(b"short")
             with way:
                 self.assertEqual(self.stream.recv(65536), b"short")
+            self.assertEqual(self.stream._most, [decryption.LITTLE])
+
+    def test_nothing_is_fetched_before_what_is_left(self) -> None:
+        """By an exception that came at the last moment, or by a `recv_into`."""
+        fetch = mock.patch.object(self.peer, "error", ConnectionResetError("gone"))
+        self.stream._decrypted.append(b"left")
+        with fetch:
+            self.assertEqual(self.stream.recv(100), b"left")
+        self.peer.server.write(b"abcdef")
+        memory = bytearray(2)
+        self.assertEqual(self.stream._read_into(memoryview(memory), False), 2)
+        with fetch:
+            self.assertEqual(self.stream.recv(100), b"cdef")
+        self.assertEqual(memory, b"ab")
+
+    def test_a_close_notify_that_comes_alone(self) -> None:
+        """The end is the end, whatever is asked for again."""
+        with self.assertRaises(ssl.SSLWantReadError):
+            self.peer.server.unwrap()
+        self.assertEqual(self.stream.recv(100), b"")
+        self.peer.error = ConnectionResetError("gone")
+        self.assertEqual(self.stream.recv(100), b"")
 
 
 class ReceivingIntoWithTLS12Tests(ReceivingIntoTests):
@@ -473,8 +495,21 @@ class OwnMemoryTests(IntoTestCase):
         with mock.patch.object(self.stream, "_patient", patient):
             self.assertEqual(self.into(0, 100_000, patient=True), len(text) - 65_552)
 
+    def test_half_a_record_is_waited_for_once(self) -> None:
+        """What a patient read brings is all it brings, if that is no text yet."""
+        self.use_memory()
+        self.write(bytes(3000))
+        cipher = self.peer.cipher()
+        patient = mock.Mock(side_effect=[cipher[:2000], AssertionError("it waits again")])
+        with mock.patch.object(self.stream, "_patient", patient):
+            self.assertIsNone(self.into(0, 100_000, patient=True))
+        self.peer.queue = [cipher[2000:]]
+        self.assertEqual(self.into(0, 100_000, patient=True), 3000)
+
     def test_it_is_everybodys(self) -> None:
         """Of four at most; more connections that receive at once are rare, and memory is memory."""
+        self.use_memory()
+        del self.spare[:]  # another connection has it
         self.use_memory()
         del self.spare[:]
         self.spare.extend(memoryview(bytearray(20_000)) for _ in range(4))
