@@ -2184,7 +2184,7 @@ message_alone(const Borrowing *self, const unsigned char *bytes, Py_ssize_t size
     return message;
 }
 
-/* Ask for so much with the next read: little as long as little comes, as `Receiver._fetch` does. */
+/* Ask for so much with the next read: little as long as messages come alone. */
 static int
 ask_for(const Borrowing *self, const char *name)
 {
@@ -2277,7 +2277,7 @@ read_into(const Borrowing *self, unsigned char *bytes, Py_ssize_t most)
     if (keep_bytes(self, bytes, received) < 0) {
         return go_on_broken(self);
     }
-    if (ask_for(self, received < LITTLE ? "_little" : "_much") < 0) {
+    if (ask_for(self, "_much") < 0) { /* several messages, or a long one: there may be more of that */
         return NULL;
     }
     return go_on(self, NULL);

@@ -385,6 +385,8 @@ _SLOTS = (
 )
 """Where the compiled form finds what it needs of a connection."""
 
-_BORROWER: Optional[Borrower] = None
-if CompiledBorrower is not None:
-    _BORROWER = CompiledBorrower(*(vars(owner)[name] for owner, names in _SLOTS for name in names))
+_BORROWER: Optional[Borrower] = (
+    None
+    if CompiledBorrower is None
+    else CompiledBorrower(*(vars(owner)[name] for owner, names in _SLOTS for name in names))
+)
