@@ -721,7 +721,7 @@ put_behind(Row *self, PyObject *list)
 static void
 skip_messages(Row *self, Py_ssize_t count)
 {
-    Py_ssize_t start, size;
+    Py_ssize_t start = 0, size = 0;
 
     if (count > 0 && self->first != NULL) {
         Py_CLEAR(self->first);
@@ -752,10 +752,10 @@ empty_row(Row *self)
 /* The same as `cut`, into a row. What becomes an object later is seen to be one that can be made then: bytes, or ASCII;
    and short, for it is made with the GIL. */
 static int
-cut_into_row(Row *self, PyObject *data, Py_ssize_t limit, Py_ssize_t *position, Py_ssize_t *total)
+cut_into_row(Row *self, PyObject *data, Py_ssize_t end, Py_ssize_t limit, Py_ssize_t *position, Py_ssize_t *total)
 {
     const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(data);
-    const Py_ssize_t end = PyBytes_GET_SIZE(data), begin = *position;
+    const Py_ssize_t begin = *position;
     Py_ssize_t start, size, found = 0;
     int may_lie, status = 0;
 
@@ -848,7 +848,7 @@ cut_messages(PyObject *module, PyObject *const *args, Py_ssize_t count)
     }
     if (is_row(args[3])) {
         WITH_ROW(args[3]);
-        status = cut_into_row((Row *)args[3], args[0], limit, &position, &total);
+        status = cut_into_row((Row *)args[3], args[0], end, limit, &position, &total);
         END_WITH_ROW;
     }
     else {
@@ -1925,6 +1925,7 @@ static PyType_Spec express_spec = {
 #define CAN_BORROW
 
 #define LITTLE 4096 /* bytes in one read as long as little comes: that of wssync/engine/receiver.py */
+#define MUCH (32 * 1024) /* bytes of a message of which only one or two come with one read, whatever that asks for */
 
 /* What is counted of what comes. Read role. */
 typedef struct {
@@ -1980,6 +1981,7 @@ enum {
     IS_FRESH,
     MOST,
     NOW,
+    CLOSING_ASKED,
     SIZE_LIMIT,
     TALLY,
     EXPRESS,
@@ -2081,22 +2083,30 @@ is_alone(const Borrowing *self)
     return size < 0 ? -1 : size == 0;
 }
 
+/* Looked up each time: a signal handler may fork, and in the child it is gone. -1 with an exception. */
+static int
+find_descriptor(const Borrowing *self, int *descriptor)
+{
+    PyObject *number = in_slot(self->reader, &self->slots[DESCRIPTOR]);
+
+    *descriptor = number == NULL || !PyLong_Check(number) ? -1 : (int)PyLong_AsLong(number);
+    return *descriptor == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
 /* Wait for bytes; how many came, -1 if none did. Whether that is an error of the system, in `errno`, or what a signal
    handler raised, says whether there is an exception; which may be there when bytes came too. */
 static ssize_t
 wait_for_bytes(const Borrowing *self, unsigned char *to, Py_ssize_t most)
 {
     for (;;) {
-        /* Looked up each time: a signal handler may fork, and in the child it is gone. */
-        PyObject *number = in_slot(self->reader, &self->slots[DESCRIPTOR]);
-        const long descriptor = number == NULL || !PyLong_Check(number) ? -1 : PyLong_AsLong(number);
         ssize_t received;
+        int descriptor;
 
-        if (descriptor == -1 && PyErr_Occurred()) {
+        if (find_descriptor(self, &descriptor) < 0) {
             return -1;
         }
         Py_BEGIN_ALLOW_THREADS
-        received = recv((int)descriptor, to, (size_t)most, 0);
+        received = recv(descriptor, to, (size_t)most, 0);
         Py_END_ALLOW_THREADS
         if (received < 0 && errno != EINTR) {
             return -1;
@@ -2108,25 +2118,154 @@ wait_for_bytes(const Borrowing *self, unsigned char *to, Py_ssize_t most)
     }
 }
 
-/* Where the payload begins if these bytes are one whole message, no longer than it may be; else 0. */
-static Py_ssize_t
-find_payload(const unsigned char *bytes, Py_ssize_t size, Py_ssize_t limit)
-{
-    Py_ssize_t start = 2;
-    uint64_t length;
+/* A frame that is longer is read piece by piece, in Python. */
+#define LONGEST_AT_ONCE (256 * 1024)
 
-    if (size < 2 || (bytes[0] != WHOLE_TEXT && bytes[0] != WHOLE_BINARY)) {
-        return 0;
+/* What one read brought. Where it filled the memory there is more as a rule: then the message behind the last whole one
+   is completed, as far as that is possible without waiting. So the next read begins with a message, and nobody has to
+   join what two reads brought. */
+typedef struct {
+    const unsigned char *bytes;
+    Py_ssize_t size;
+    PyObject *buffer;    /* the bytes in which they lie, and room behind them; NULL if they lie elsewhere */
+    Py_ssize_t whole;    /* how many of these bytes are whole messages */
+    Py_ssize_t messages; /* how many those are */
+    /* Of the frame behind them; while the header has no byte here, it is all among the bytes above. */
+    unsigned char header[LONGEST_HEADER];
+    Py_ssize_t header_size;
+    PyObject *payload; /* bytes that are filled up to `filled`, or NULL */
+    Py_ssize_t filled;
+    int error; /* of the system, which ended it */
+} Came;
+
+static int
+is_complete(const Came *came)
+{
+    return came->payload != NULL && came->filled == PyBytes_GET_SIZE(came->payload);
+}
+
+/* All of it in one piece. */
+static PyObject *
+join_what_came(const Came *came)
+{
+    const Py_ssize_t whole = came->header_size > 0 ? came->whole : came->size;
+    PyObject *joined;
+    char *to;
+
+    if (came->buffer != NULL && whole == PyBytes_GET_SIZE(came->buffer)) {
+        return Py_NewRef(came->buffer); /* it is what came */
     }
-    length = bytes[1];
-    if (length > 125) {
-        const Py_ssize_t more = read_long_length(bytes + 2, size - 2, bytes[1], &length);
-        if (more == 0) {
+    joined = PyBytes_FromStringAndSize(NULL, whole + came->header_size + came->filled);
+    if (joined != NULL) {
+        to = PyBytes_AS_STRING(joined);
+        memcpy(to, came->bytes, (size_t)whole);
+        memcpy(to + whole, came->header, (size_t)came->header_size);
+        if (came->filled > 0) {
+            memcpy(to + whole + came->header_size, PyBytes_AS_STRING(came->payload), (size_t)came->filled);
+        }
+    }
+    return joined;
+}
+
+/* Fill memory from `filled` on with what is there. 1 if it is full, 0 if not, -1 with an exception: of the handler of a
+   signal that struck meanwhile. */
+static int
+fill_now(const Borrowing *self, Came *came, unsigned char *to, Py_ssize_t size, Py_ssize_t *filled)
+{
+    while (*filled < size) {
+        ssize_t received;
+        int descriptor;
+
+        if (find_descriptor(self, &descriptor) < 0) {
+            return -1;
+        }
+        Py_BEGIN_ALLOW_THREADS
+        received = recv(descriptor, to + *filled, (size_t)(size - *filled), MSG_DONTWAIT);
+        Py_END_ALLOW_THREADS
+        if (received > 0) {
+            *filled += received;
+        }
+        else if (received == 0 || errno != EINTR) { /* of the end Python hears when it reads */
+            came->error = received == 0 || errno == EAGAIN || errno == EWOULDBLOCK ? 0 : errno;
             return 0;
         }
-        start += more;
+        if (PyErr_CheckSignals() < 0) {
+            return -1;
+        }
     }
-    return length == (uint64_t)(size - start) && size - start <= limit ? start : 0;
+    return 1;
+}
+
+/* How many bytes a header has that begins like this, as far as is known; 0 if it is of no message to complete here. */
+static Py_ssize_t
+header_size(const Came *came)
+{
+    if (came->header[0] != WHOLE_TEXT && came->header[0] != WHOLE_BINARY) {
+        return 0;
+    }
+    if (came->header_size < 2 || came->header[1] < LENGTH_IN_16_BITS) {
+        return 2;
+    }
+    return came->header[1] == LENGTH_IN_16_BITS ? 4 : came->header[1] == LENGTH_IN_64_BITS ? 10 : 0;
+}
+
+/* Complete the header: 1 if it is one of a message, whose length is told then; else as `fill_now`. */
+static int
+complete_header(const Borrowing *self, Came *came, uint64_t *length)
+{
+    Py_ssize_t size;
+
+    while ((size = header_size(came)) > came->header_size) {
+        const int full = fill_now(self, came, came->header, size, &came->header_size);
+        if (full <= 0) {
+            return full;
+        }
+    }
+    if (size == 0) {
+        return 0;
+    }
+    *length = came->header[1];
+    return size == 2 || read_long_length(came->header + 2, size - 2, came->header[1], length) > 0;
+}
+
+/* Complete the message behind the last whole one. 0, or -1 with an exception as `fill_now`. */
+static int
+complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
+{
+    const unsigned char *begin = came->bytes + came->whole;
+    const Py_ssize_t here = came->size - came->whole;
+    Py_ssize_t size;
+    uint64_t length;
+    int found;
+
+    came->header_size = Py_MIN(here, 2);
+    memcpy(came->header, begin, (size_t)came->header_size);
+    size = header_size(came);
+    came->header_size = Py_MIN(here, size);
+    if (size == 0) {
+        return 0;
+    }
+    memcpy(came->header, begin, (size_t)came->header_size);
+    found = complete_header(self, came, &length);
+    if (found <= 0 || length > LONGEST_AT_ONCE || (Py_ssize_t)length > limit) {
+        if (came->header_size <= here) {
+            came->header_size = 0; /* nothing more has come */
+        }
+        return found < 0 ? -1 : 0;
+    }
+    came->payload = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
+    if (came->payload == NULL) {
+        PyErr_Clear(); /* memory is asked for once more, by who decodes it instead */
+        came->header_size = came->header_size <= here ? 0 : came->header_size;
+        return 0;
+    }
+    if (here > came->header_size) {
+        came->filled = here - came->header_size;
+        memcpy(PyBytes_AS_STRING(came->payload), begin + came->header_size, (size_t)came->filled);
+    }
+    return fill_now(self, came, (unsigned char *)PyBytes_AS_STRING(came->payload), (Py_ssize_t)length, &came->filled) < 0
+               ? -1
+               : 0;
 }
 
 /* How long a message may be; what is no number is no limit. */
@@ -2138,30 +2277,119 @@ size_limit(const Borrowing *self)
     return limit != NULL && PyLong_Check(limit) ? PyNumber_AsSsize_t(limit, NULL) : PY_SSIZE_T_MAX;
 }
 
-/* Put on record that a message came, behind which nothing can fail. */
+/* Put on record that messages came, behind which nothing can fail. */
 static void
-count_message(const Borrowing *self, PyObject *now, Py_ssize_t wire, Py_ssize_t size)
+count_messages(const Borrowing *self, PyObject *now, Py_ssize_t messages, Py_ssize_t wire, Py_ssize_t size)
 {
     self->tally->received += size;
     self->tally->wire += wire;
-    self->tally->messages++;
+    self->tally->messages += messages;
     put_in_slot(self->heartbeat, &self->slots[HEARD_AT], now);
     put_in_slot(self->inbox, &self->slots[HAS_HAD_MESSAGES], Py_True);
 }
 
-/* The message that these bytes are, counted. NULL if they are not one, or something is in its way; NULL with an
-   exception if the clock raises one. */
+/* The message that was completed. */
 static PyObject *
-message_alone(const Borrowing *self, const unsigned char *bytes, Py_ssize_t size)
+completed_message(const Came *came)
 {
-    const Py_ssize_t start = find_payload(bytes, size, size_limit(self));
-    PyObject *clock, *now, *message = NULL;
+    if (came->header[0] == WHOLE_BINARY) {
+        return Py_NewRef(came->payload);
+    }
+    return decode_text((const unsigned char *)PyBytes_AS_STRING(came->payload), came->filled);
+}
 
-    if (start == 0) {
+/* Put all that came into a row, and add up its bytes; whether all of it is whole messages, -1 with an exception. */
+static int
+fill_row(Row *row, const Came *came, Py_ssize_t limit, Py_ssize_t *size)
+{
+    const int is_full = came->buffer != NULL && came->whole >= PyBytes_GET_SIZE(came->buffer) / 2;
+    PyObject *data = is_full ? Py_NewRef(came->buffer) /* else more memory would be held than what lies in it is worth */
+                             : PyBytes_FromStringAndSize((const char *)came->bytes, came->whole);
+    PyObject *last, *done;
+    Py_ssize_t position = 0;
+    const int status = data == NULL ? -1 : cut_into_row(row, data, came->whole, limit, &position, size);
+
+    Py_XDECREF(data);
+    if (status < 0 || position != came->whole || came->payload == NULL) {
+        return status < 0 ? -1 : position == came->whole;
+    }
+    last = completed_message(came);
+    if (last == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    *size += came->filled;
+    done = row_append(row, last);
+    Py_DECREF(last);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 1;
+}
+
+/* Several messages: the first; the others go where they are taken without the mutex. It may be that somebody has the
+   mutex and is about to close that way: then what is in it goes with it. */
+static PyObject *
+first_of_several(const Borrowing *self, const Came *came, PyObject *now)
+{
+    PyObject *express = in_slot(self->inbox, &self->slots[EXPRESS]), *message = NULL;
+    Py_ssize_t size = 0;
+    Row *row;
+
+    if (!is_row(express) || in_slot(self->connection, &self->slots[CLOSING_ASKED]) == Py_True) {
         return NULL;
     }
-    clock = in_slot(self->reader, &self->slots[NOW]);
-    if (clock == NULL) {
+    row = (Row *)PyType_GenericAlloc(Py_TYPE(express), 0);
+    Py_INCREF(express);
+    /* The way is looked at last: what is long was copied without the GIL. */
+    if (row != NULL && fill_row(row, came, size_limit(self), &size) == 1
+        && in_slot(self->inbox, &self->slots[EXPRESS]) == express && count_row((Row *)express) == 0) {
+        message = take_message(row);
+    }
+    if (message != NULL) {
+        const Py_ssize_t count = count_row(row) + 1;
+        (void)take_over((Row *)express, row, count); /* an empty one takes all as it is, which cannot fail */
+        count_messages(self, now, count, came->whole + came->header_size + came->filled, size);
+    }
+    Py_XDECREF(row);
+    Py_DECREF(express);
+    return message;
+}
+
+/* The only message that came, counted. */
+static PyObject *
+only_message(const Borrowing *self, const Came *came, PyObject *now)
+{
+    Py_ssize_t start = 0, size = came->filled;
+    PyObject *message;
+
+    if (came->payload != NULL) {
+        message = completed_message(came);
+    }
+    else if (find_message(came->bytes, came->size, size_limit(self), 0, &start, &size)) {
+        message = came->bytes[0] == WHOLE_TEXT ? decode_text(came->bytes + start, size)
+                                               : copy_binary(came->bytes + start, size);
+    }
+    else { /* the limit is another one by now */
+        message = NULL;
+    }
+    if (message != NULL) {
+        count_messages(self, now, 1, came->whole + came->header_size + came->filled, size);
+    }
+    return message;
+}
+
+static int
+are_several(const Came *came)
+{
+    return came->messages + (came->payload != NULL) > 1;
+}
+
+/* The only message that came, or the first of several, counted. NULL if something is no message, or in its way; NULL
+   with an exception if the clock raises one. */
+static PyObject *
+take_what_came(const Borrowing *self, const Came *came)
+{
+    PyObject *clock = in_slot(self->reader, &self->slots[NOW]), *now, *message = NULL;
+
+    if (clock == NULL || came->size == 0 || (came->whole < came->size && !is_complete(came))) {
         return NULL;
     }
     Py_INCREF(clock);
@@ -2171,14 +2399,10 @@ message_alone(const Borrowing *self, const unsigned char *bytes, Py_ssize_t size
         return NULL;
     }
     if (is_alone(self) == 1) { /* behind the clock, which may be written in Python */
-        message = bytes[0] == WHOLE_TEXT ? decode_text(bytes + start, size - start)
-                                         : copy_binary(bytes + start, size - start);
+        message = are_several(came) ? first_of_several(self, came, now) : only_message(self, came, now);
     }
     if (message == NULL) {
         PyErr_Clear(); /* memory is asked for once more, by who decodes it instead */
-    }
-    else {
-        count_message(self, now, size, size - start);
     }
     Py_DECREF(now);
     return message;
@@ -2198,11 +2422,11 @@ ask_for(const Borrowing *self, const char *name)
     return 0;
 }
 
-/* Put bytes where the next who has the role finds them; -1 with an exception, and they are lost. */
+/* Put all that came where the next who has the role finds it; -1 with an exception, and it is lost. */
 static int
-keep_bytes(const Borrowing *self, const unsigned char *bytes, Py_ssize_t size)
+keep_what_came(const Borrowing *self, const Came *came)
 {
-    PyObject *object = PyBytes_FromStringAndSize((const char *)bytes, size);
+    PyObject *object = join_what_came(came);
     PyObject *box = PyList_New(0); /* the one that is there is empty, or this reader would not be fresh */
     int status = object == NULL || box == NULL ? -1 : PyList_Append(box, object);
 
@@ -2233,13 +2457,13 @@ go_on_broken(const Borrowing *self)
     return got;
 }
 
-/* Keep what was read, with an exception of a signal handler or the clock, which goes on; NULL. */
+/* Keep what came, with an exception of a signal handler or the clock, which goes on; NULL. */
 static PyObject *
-keep_for_others(const Borrowing *self, const unsigned char *bytes, Py_ssize_t size)
+keep_for_others(const Borrowing *self, const Came *came)
 {
     PyObject *error = PyErr_GetRaisedException();
 
-    if (keep_bytes(self, bytes, size) < 0) {
+    if (keep_what_came(self, came) < 0) {
         Py_XDECREF(go_on_broken(self));
         if (PyErr_Occurred()) {
             raise_in_context(error);
@@ -2250,37 +2474,65 @@ keep_for_others(const Borrowing *self, const unsigned char *bytes, Py_ssize_t si
     return NULL;
 }
 
-/* Wait for at most so many bytes, and return the message that they are; or whatever Python makes of them. */
+/* The first message of what came; or whatever Python makes of it. */
 static PyObject *
-read_into(const Borrowing *self, unsigned char *bytes, Py_ssize_t most)
+make_of(const Borrowing *self, const Came *came, Py_ssize_t most)
 {
-    const ssize_t received = wait_for_bytes(self, bytes, most);
-    PyObject *message;
+    PyObject *message = take_what_came(self, came);
 
-    if (UNLIKELY(PyErr_Occurred() != NULL)) {
-        return received < 0 ? NULL : keep_for_others(self, bytes, received);
-    }
-    if (UNLIKELY(received < 0)) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        return go_on_broken(self);
-    }
-    message = message_alone(self, bytes, received);
     if (message != NULL) {
-        if (most > LITTLE && ask_for(self, "_little") < 0) {
-            PyErr_Clear(); /* for want of memory; then more is asked for once more */
+        /* One alone, or one that fills a read by itself, is followed by another such as a rule. */
+        const int much = came->size >= LITTLE && (are_several(came) || (came->payload && came->filled < MUCH));
+        if (much != (most > LITTLE) && ask_for(self, much ? "_much" : "_little") < 0) {
+            PyErr_Clear(); /* for want of memory; then as much is asked for as now */
         }
         return message;
     }
     if (UNLIKELY(PyErr_Occurred() != NULL)) {
-        return keep_for_others(self, bytes, received);
+        return keep_for_others(self, came);
     }
-    if (keep_bytes(self, bytes, received) < 0) {
+    if (keep_what_came(self, came) < 0) {
         return go_on_broken(self);
     }
     if (ask_for(self, "_much") < 0) { /* several messages, or a long one: there may be more of that */
         return NULL;
     }
+    if (UNLIKELY(came->error != 0)) {
+        errno = came->error;
+        PyErr_SetFromErrno(PyExc_OSError);
+        return go_on_broken(self);
+    }
     return go_on(self, NULL);
+}
+
+/* Wait for at most so many bytes, and return the first message of them; or whatever Python makes of them. */
+static PyObject *
+read_into(const Borrowing *self, unsigned char *bytes, Py_ssize_t most, PyObject *buffer)
+{
+    Came came = {.bytes = bytes, .buffer = buffer};
+    Py_ssize_t start, size;
+    PyObject *got;
+
+    came.size = wait_for_bytes(self, bytes, most);
+    if (UNLIKELY(PyErr_Occurred() != NULL)) {
+        return came.size < 0 ? NULL : keep_for_others(self, &came);
+    }
+    if (UNLIKELY(came.size < 0)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return go_on_broken(self);
+    }
+    while (find_message(bytes, came.size, size_limit(self), came.whole, &start, &size)) {
+        came.whole = start + size;
+        came.messages++;
+    }
+    if (came.size == most && came.whole < most && complete_last(self, &came, size_limit(self)) < 0) {
+        got = keep_for_others(self, &came);
+    }
+    else {
+        got = make_of(self, &came, most);
+    }
+    Py_XDECREF(came.payload);
+    return got;
 }
 
 /* Read role, which may be gone afterwards. */
@@ -2289,6 +2541,7 @@ read_alone(const Borrowing *self)
 {
     unsigned char on_stack[LITTLE];
     unsigned char *bytes = on_stack;
+    PyObject *buffer = NULL;
     PyObject *most = in_slot(self->reader, &self->slots[MOST]), *got;
     Py_ssize_t size;
 
@@ -2304,15 +2557,14 @@ read_alone(const Borrowing *self)
         return NULL;
     }
     if (size > LITTLE) {
-        bytes = PyMem_RawMalloc((size_t)size);
-        if (bytes == NULL) {
-            return PyErr_NoMemory();
+        buffer = PyBytes_FromStringAndSize(NULL, size);
+        if (buffer == NULL) {
+            return NULL;
         }
+        bytes = (unsigned char *)PyBytes_AS_STRING(buffer);
     }
-    got = read_into(self, bytes, size);
-    if (bytes != on_stack) {
-        PyMem_RawFree(bytes);
-    }
+    got = read_into(self, bytes, size, buffer);
+    Py_XDECREF(buffer);
     return got;
 }
 
@@ -2477,6 +2729,7 @@ belong_together(const Slot *slots)
         }
     }
     return PyType_IsSubtype(slots[TALLY].owner, slots[SIZE_LIMIT].owner)
+           && PyType_IsSubtype(slots[TALLY].owner, slots[CLOSING_ASKED].owner)
            && PyType_IsSubtype(slots[EXPRESS].owner, slots[HAS_HAD_MESSAGES].owner);
 }
 

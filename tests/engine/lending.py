@@ -13,9 +13,10 @@ LITTLE, MUCH = 4096, 65_552
 class Connection:
     """Of a connection: its limit and its counts."""
 
-    __slots__ = ("size_limit", "tally")
+    __slots__ = ("closing_asked", "size_limit", "tally")
 
     def __init__(self, tally: Any) -> None:
+        self.closing_asked = False
         self.size_limit: Any = None
         self.tally = tally
 
@@ -114,7 +115,7 @@ def slots() -> Tuple[Any, ...]:
     owned = (
         (Lender, ("asleep", "_descriptor", "lent", "_lock", "_unsettled")),
         (Base, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now")),
-        (Connection, ("size_limit", "tally")),
+        (Connection, ("closing_asked", "size_limit", "tally")),
         (Inbox, ("express", "has_had_messages")),
         (Heartbeat, ("heard_at",)),
     )

@@ -18,6 +18,7 @@ import time
 import types
 import unittest
 import weakref
+from itertools import islice
 from typing import Any, Callable, List, Optional, Tuple
 from unittest import mock
 
@@ -28,6 +29,7 @@ from tests.support import cases, with_cases
 from tests.threads import PATIENCE, Running
 from wssync.engine.accelerated import CompiledBorrower, RoleLock, make_tally
 from wssync.protocol.frames import cut_messages
+from wssync.protocol.speed import ROW
 
 from .lending import LITTLE, MUCH, Base, Connection, Heartbeat, Inbox, Lender, slots
 
@@ -132,12 +134,15 @@ class MessageTests(BorrowerCase):
 
     def test_how_much_is_asked_for(self) -> None:
         """Little, and what is more stays in the kernel; much, once it is no message; little again, once it is one."""
-        data = frame(BINARY, bytes(60_000))
-        self.there.sendall(data)
+        data = frame(BINARY, bytes(300_000))
+        sending = Running(lambda: self.there.sendall(data))
         self.assertEqual(self.receive(), "gone on")
         self.assertLeft(data[:LITTLE])
         self.assertEqual(self.lender._most, (MUCH,))
-        self.here.recv(MUCH)
+        left = len(data) - LITTLE
+        while left:
+            left -= len(self.here.recv(left))
+        sending.result()
         for size in (60_000, 5):
             self.lender._box = []
             self.lender._is_fresh = True
@@ -204,6 +209,197 @@ class MessageTests(BorrowerCase):
             else:
                 self.assertEqual(self.lender.told, [("go on", None, [data])])
         self.assertGreater(alone, 100)
+
+
+@unittest.skipIf(ROW is None, "wssync._speedups was not built")
+class SeveralTests(BorrowerCase):
+    """Several messages in one read, and one that is longer than that."""
+
+    def renew(self) -> None:
+        assert ROW is not None
+        super().renew()
+        self.lender._inbox.express = ROW()
+
+    def take(self) -> List[Any]:
+        """The message that a receive gives, and those that it puts behind it."""
+        got = self.receive()
+        messages = [got, *self.lender.express]
+        self.lender.express.clear()
+        return messages
+
+    def test_several(self) -> None:
+        """The first is given, the others are where the next receives look; all are counted, and one is heard."""
+        data = frame(TEXT, b"one") + frame(BINARY, b"two") + frame(TEXT, "dr\u00ef".encode()) + frame(TEXT, b"")
+        self.there.sendall(data)
+        self.assertEqual(self.take(), ["one", b"two", "dr\u00ef", ""])
+        self.assertEqual(self.lender.counts, (4, 10, len(data), 1))
+        self.assertEqual((self.lender._heartbeat.heard_at, self.lender._inbox.has_had_messages), (5.0, True))
+        self.assertEqual((self.lender.told, self.lender._box), ([], []))
+        self.assertFree()
+
+    def test_where_they_cannot_stand(self) -> None:
+        """A queue of another kind, a Close that was asked for, a message that came in between: Python takes them."""
+        data = frame(TEXT, b"one") * 2
+
+        def put_in() -> float:
+            self.lender.express.append("before")
+            return 1.0
+
+        for name, value in (("express", []), ("closing_asked", True), ("_now", put_in)):
+            self.renew()
+            owners: Any = {"express": self.lender._inbox, "closing_asked": self.lender._connection}
+            setattr(owners.get(name, self.lender), name, value)
+            self.there.sendall(data)
+            self.assertEqual(self.receive(), "gone on")
+            self.assertLeft(data)
+
+    def test_one_that_fills_the_read(self) -> None:
+        """What is there of it is fetched into its own memory, and nothing behind it: the next read begins afresh."""
+        for size in (LITTLE - 4, LITTLE, 60_000, 65_536):
+            for opcode, payload, message in ((BINARY, b"x" * size, b"x" * size), (TEXT, b"y" * size, "y" * size)):
+                self.renew()
+                data = frame(opcode, payload)
+                self.there.sendall(data + b"behind")
+                self.assertTrue(self.receive() == message, size)
+                self.assertEqual(self.lender.counts, (1, size, len(data), 1))
+                self.assertEqual(self.here.recv(100), b"behind")
+                self.assertEqual(self.lender._most, (MUCH,) if LITTLE <= size < 32_768 else (LITTLE,))
+                self.assertFree()
+
+    def test_wherever_a_read_ends(self) -> None:
+        """The last message is completed, its header too, and what is behind it is not touched."""
+        bodies = [b"one", b"x" * 125, b"y" * 126, b"", b"z" * 300, b"last"]
+        frames = [frame(BINARY, body) for body in bodies]
+        data = b"".join(frames)
+        ends = [sum(map(len, frames[: count + 1])) for count in range(len(frames))]
+        for most in range(1, len(data) + 1):
+            self.renew()
+            self.lender._most = (most,)
+            self.there.sendall(data)
+            count = next(count for count, end in enumerate(ends) if end >= most) + 1
+            self.assertEqual(self.take(), bodies[:count])
+            self.assertEqual(self.lender.counts, (count, sum(map(len, bodies[:count])), ends[count - 1], 1))
+            self.assertEqual(self.lender.told, [])
+            if ends[count - 1] < len(data):
+                self.assertEqual(self.here.recv(len(data)), data[ends[count - 1] :])
+
+    def test_what_is_not_there(self) -> None:
+        """A message whose end has not come: all is left as it came, wherever it breaks off."""
+        data = frame(TEXT, b"one") + frame(BINARY, b"y" * 300)
+        for size in range(1, len(data)):
+            for most in {1, 5, 6, 7, 8, 9, 10, size}:
+                self.renew()
+                self.lender._most = (most,)
+                self.there.sendall(data[:size])
+                got = self.receive()
+                box = b"".join(self.lender._box)
+                if got == "gone on":
+                    self.assertLeft(box)
+                    self.assertEqual(box, data[: len(box)])
+                    self.assertGreater(len(box), 0)
+                else:
+                    self.assertEqual((got, box), ("one", b""))
+                    box = data[:5]
+                left = size - len(box)
+                self.assertEqual(self.here.recv(left) if left else b"", data[len(box) : size])
+
+    def test_what_is_not_completed(self) -> None:
+        """What is no message of one frame, too long, or not allowed: what was read is left, and no more is read."""
+        for start, limit in (
+            (frame(PING, b"p" * 9), None),
+            (frame(TEXT, b"a" * 9, fin=False), None),
+            (frame(BINARY, b"a" * 9, rsv=4), None),
+            (b"\x82\x89keykpayload..", None),
+            (frame(BINARY, b"a" * 9, form=16), None),
+            (frame(BINARY, b"a" * 9), 8),
+            (frame(BINARY, bytes(300_000))[:20], None),
+            (b"\x82\x7f" + b"\xff" * 12, None),
+        ):
+            for before in (b"", frame(TEXT, b"one")):
+                self.renew()
+                self.lender._connection.size_limit = limit
+                self.lender._most = (len(before) + 4,)
+                self.there.sendall(before + start)
+                self.assertEqual(self.receive(), "gone on")
+                box = b"".join(self.lender._box)
+                self.assertEqual(box, (before + start)[: len(box)])
+                self.assertLessEqual(len(box), len(before) + 10)
+                self.assertEqual(self.here.recv(100), (before + start)[len(box) :])
+
+    def test_no_text(self) -> None:
+        """Rule 127: it is seen by Python, with all that came."""
+        data = frame(TEXT, b"one") + frame(TEXT, b"abc\xff" + b"d" * 100)
+        for most in (5, 7, 20, len(data)):
+            self.renew()
+            self.lender._most = (most,)
+            self.there.sendall(data)
+            if most == 5:
+                self.assertEqual(self.take(), ["one"])
+                self.lender._most = (7,)
+            self.assertEqual(self.receive(), "gone on")
+            self.assertEqual(b"".join(self.lender._box), data[5:] if most == 5 else data)
+            self.assertEqual(self.lender.express and list(self.lender.express), self.lender.express and [])
+
+    def test_a_connection_that_breaks_meanwhile(self) -> None:
+        """Python hears of it, and finds what came before."""
+        data = frame(TEXT, b"one") + frame(BINARY, b"y" * 300)
+        self.lender._most = (9,)
+        self.here.sendall(b"unread")
+        self.there.sendall(data[:100])
+        self.there.close()  # with something unread: a reset, behind what was sent
+        self.assertEqual(self.receive(), "gone on")
+        [(_, error, box)] = self.lender.told
+        self.assertEqual((error.errno, box), (errno.ECONNRESET, [data[:100]]))
+
+    def test_the_end_meanwhile(self) -> None:
+        """Of it Python hears when it reads."""
+        data = frame(BINARY, b"y" * 300)[:50]
+        self.lender._most = (9,)
+        self.there.sendall(data)
+        self.there.shutdown(socket.SHUT_WR)
+        self.assertEqual(self.receive(), "gone on")
+        self.assertLeft(data)
+
+    def test_like_cut_messages(self) -> None:
+        """On frames and near-frames of every kind, with limits, however much is read: nothing is lost or made up."""
+        draw = random.Random(4)
+        several = 0
+        for _ in range(1500):
+            data = soup(draw, longest=300)[:LITTLE]
+            limit = draw.choice((None, None, 0, 100, 2000))
+            if not data:
+                continue
+            self.renew()
+            self.lender._connection.size_limit = limit
+            self.lender._most = (draw.choice((draw.randrange(1, len(data) + 1), LITTLE)),)
+            self.there.sendall(data)
+            messages = self.take()
+            if messages == ["gone on"]:
+                came = b"".join(self.lender._box)
+                self.assertEqual(came, data[: len(came)])
+                self.assertEqual(self.lender.counts[:3], (0, 0, 0))
+            else:
+                came = data[: self.lender.counts[2]]
+                expected: List[Any] = []
+                self.assertEqual(cut_messages(came, 0, limit, expected), (len(came), self.lender.counts[1]))
+                self.assertEqual((messages, self.lender.counts[0]), (expected, len(expected)))
+                self.assertEqual([type(message) for message in messages], [type(message) for message in expected])
+                several += len(messages) > 1
+            left = data[len(came) :]
+            self.assertEqual(self.here.recv(len(left)) if left else b"", left)
+        self.assertGreater(several, 50)
+
+    def test_memory_is_not_held_for_little(self) -> None:
+        """A row keeps the memory of a read that fills it, and of another no more than what lies in it."""
+        for count in (3, 10_000):
+            self.renew()
+            self.lender._most = (MUCH,)
+            self.there.sendall(frame(BINARY, b"1234") * count)
+            gc.collect()
+            before = sys.getallocatedblocks()
+            self.assertEqual(self.receive(), b"1234")
+            self.assertLess(sys.getallocatedblocks() - before, 50)  # and not an object for each
+            self.assertEqual(len(self.lender.express), count - 1)
 
 
 class RoleTests(BorrowerCase):
@@ -464,9 +660,21 @@ class InterruptTests(BorrowerCase):
     @unittest.skipIf(sys.version_info < (3, 10), "3.9 looks for signals between any two instructions")
     def test_however_often_a_signal_strikes_nothing_is_lost(self) -> None:
         """What was received is in the list or in the box, whether the call returned or not."""
+        self._strike_often(20_000)
+
+    @unittest.skipIf(sys.version_info < (3, 10), "3.9 looks for signals between any two instructions")
+    def test_nor_is_what_is_completed(self) -> None:
+        """Reads end anywhere in a message; what was received of it is in the box too."""
+        assert ROW is not None
+        self.lender._inbox.express = ROW()
+        self.lender.__dict__.update(_little=(13,), _much=(13,))
+        self.lender._most = (13,)
+        self._strike_often(20_000)
+
+    def _strike_often(self, count: int) -> None:
         if sys.gettrace() is not None:
             self.skipTest("a tracer written in Python does not survive such exceptions: they leave its locks held")
-        count, hits = 20_000, 0
+        hits = 0
         live: List[bool] = []
         got: List[Any] = []
         kept: List[Any] = []
@@ -485,6 +693,7 @@ class InterruptTests(BorrowerCase):
             live.append(True)
             while not self.lender._box and len(kept) + len(got) < count:
                 self.borrower.receive(self.lender, got)
+                got.extend(islice(iter(self.lender.express.popleft, None), len(self.lender.express)))  # in one call
             live.clear()
 
         def go_on(error: Any) -> None:
@@ -502,6 +711,8 @@ class InterruptTests(BorrowerCase):
             self.assertFalse(self.lender._lock._is_owned())
             kept.extend(got)
             got.clear()
+            kept.extend(self.lender.express)
+            self.lender.express.clear()
             data += b"".join(self.lender._box)
             self.lender._box = []
             while data:  # what is not whole is made so

@@ -34,9 +34,13 @@ PLANTED = {
         "self->data = Py_NewRef(data);",
         "self->data = data;",
     ),
-    "a message that is taken twice": (
-        "        message = self->first;\n        self->first = NULL;\n",
-        "        message = self->first;\n",
+    "more bytes than there is room for": (
+        "received = recv(descriptor, to, (size_t)most, 0);",
+        "received = recv(descriptor, to, (size_t)most + LITTLE, 0);",
+    ),
+    "a message that is longer than it said": (
+        "received = recv(descriptor, to + *filled, (size_t)(size - *filled), MSG_DONTWAIT);",
+        "received = recv(descriptor, to + *filled, (size_t)(size - *filled) + 64, MSG_DONTWAIT);",
     ),
     "a frame that is too long for the stack": (
         "if (size > SHORT_FRAME - LONGEST_HEADER) {",
@@ -51,8 +55,8 @@ PLANTED = {
         "if (self->keys == NULL || self->keys_used > PyBytes_GET_SIZE(self->keys)) {",
     ),
     "bytes that were given back": (
-        "got = read_into(self, bytes, size);\n    if (bytes != on_stack) {\n        PyMem_RawFree(bytes);\n    }",
-        "if (bytes != on_stack) {\n        PyMem_RawFree(bytes);\n    }\n    got = read_into(self, bytes, size);",
+        "got = read_into(self, bytes, size, buffer);\n    Py_XDECREF(buffer);",
+        "Py_XDECREF(buffer);\n    got = read_into(self, bytes, size, buffer);",
     ),
     "a length that overflows": (
         "*length = *length << 8 | from[i];",
@@ -62,13 +66,13 @@ PLANTED = {
 """What is wrong -> (a line of the C code, the same made wrong)."""
 
 PLANTED_WITHIN = {
-    "more bytes than there is room for": (
-        "received = recv((int)descriptor, to, (size_t)most, 0);",
-        "received = recv((int)descriptor, to, (size_t)most + 1, 0);",
+    "a message that is taken twice": (
+        "        message = self->first;\n        self->first = NULL;\n",
+        "        message = self->first;\n",
     ),
     "a message that is not all there": (
-        "return length == (uint64_t)(size - start)",
-        "return length >= (uint64_t)(size - start)",
+        "return came->payload != NULL && came->filled == PyBytes_GET_SIZE(came->payload);",
+        "return came->payload != NULL;",
     ),
     "a message that lies nowhere": ("self->lying = found;", "self->lying = found + 1;"),
     "a payload longer than the data": (

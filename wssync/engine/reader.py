@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from ..errors import ConnectionClosed
 from ..hints import TYPE_CHECKING, List, Optional, Union, cast
-from ..protocol.messages import Decoded
+from ..protocol.messages import ROOM_FROM, Decoded
 from ..transport.clock import real_now
 from .accelerated import CompiledBorrower
 from .completions import Message, Waiter
@@ -278,6 +278,7 @@ class Reader(Receiver):
             while got is None and self._is_alone:
                 self._call_for_help()
                 if self._patient is not None and until is None:
+                    self._aim()
                     got = self._share(self._patient)
                 elif self._await_bytes(until):
                     got = self._share(self._stream.recv)
@@ -286,6 +287,11 @@ class Reader(Receiver):
         except (ConnectionClosed, OSError) as error:
             self._lost(error)
         return got
+
+    def _aim(self) -> None:
+        """To the end of the message that was begun, if that is near: from there on the compiled form goes on."""
+        if self._borrower is not None and 0 < self._decoded[0].lacking < ROOM_FROM:
+            self._most = (self._decoded[0].lacking,)
 
     @property
     def _has_left(self) -> bool:
@@ -379,7 +385,7 @@ class Reader(Receiver):
 _SLOTS = (
     (Reader, ("asleep", "_descriptor", "lent", "_lock", "_unsettled")),
     (Receiver, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now")),
-    (State, ("size_limit", "tally")),
+    (State, ("closing_asked", "size_limit", "tally")),
     (Inbox, ("express", "has_had_messages")),
     (Heartbeat, ("heard_at",)),
 )

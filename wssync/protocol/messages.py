@@ -38,7 +38,18 @@ from wssync.protocol.speed import Row, cut_messages, mask
 from wssync.protocol.utf8 import check_text, decode_text
 from wssync.protocol.violations import check_length, violation
 
-__all__ = ["MAX_EMPTY_FRAGMENTS", "Close", "Decoded", "Decoder", "Event", "Events", "Fault", "Ping", "Pong"]
+__all__ = [
+    "MAX_EMPTY_FRAGMENTS",
+    "ROOM_FROM",
+    "Close",
+    "Decoded",
+    "Decoder",
+    "Event",
+    "Events",
+    "Fault",
+    "Ping",
+    "Pong",
+]
 
 MAX_EMPTY_FRAGMENTS = 65_536
 """Frames of one message that may be empty. They cost nothing but time, yet without an end to them the message has none
@@ -50,7 +61,7 @@ _WORST_DEFLATE = 16
 _SHORT = 2048
 """Bytes of a binary message that waits for its end as it is; joining it anew with each piece must not cost much."""
 
-_ROOM_FROM = 32 * 1024
+ROOM_FROM = 32 * 1024
 """Bytes of a frame still to come from which on they go straight to their place in the message."""
 
 _CREDIT, _CREDIT_FACTOR = 64 * 1024, 4
@@ -117,6 +128,11 @@ class Decoded(NamedTuple):
     def unfinished(self) -> int:
         """Bytes of payload, after decompression, that are stored of the message that has begun."""
         return 0 if self.message is None else self.message.stored
+
+    @property
+    def lacking(self) -> int:
+        """Bytes that will complete the frame that has begun; 0 where none has, or that is not known."""
+        return self.lacks if self.message is None else self.message.left
 
     @property
     def is_between(self) -> bool:
@@ -270,7 +286,7 @@ class _Message:
 
     def room(self) -> Optional[memoryview]:
         """Give the place in the buffer for the next bytes of this frame, if there are many and they need no work."""
-        if self.left < _ROOM_FROM or self._key is not None or self.is_compressed:
+        if self.left < ROOM_FROM or self._key is not None or self.is_compressed:
             return None
         size = min(self.left, max(_CREDIT, _CREDIT_FACTOR * self.stored))
         return self._reserve(size).getbuffer()[self.stored : self.stored + size]
