@@ -50,8 +50,8 @@ class PackageTests(unittest.TestCase):
     LATE = (
         "ast asyncio base64 certifi concurrent.futures copy dataclasses datetime email hashlib hmac http.client idna "
         "importlib.resources inspect ipaddress json logging queue random ssl string struct tempfile traceback "
-        "urllib.parse wssync.auth wssync.cookies.storing wssync.executors wssync.metrics.values wssync.transport.tls "
-        "wssync.transport.trust zlib"
+        "urllib.parse weakref wssync.auth wssync.cookies.exchange wssync.executors wssync.metrics.values "
+        "wssync.transport.tls wssync.transport.trust zlib"
     )
     """What only TLS, international names, compression, callbacks, passwords, cookies or the log need."""
 

@@ -15,7 +15,7 @@ A `Session` makes tasks that share a `SessionConfiguration`, a delegate and an e
 from __future__ import annotations
 
 from .configuration import SessionConfiguration
-from .cookies.exchange import CookieAcceptPolicy
+from .cookies import CookieAcceptPolicy
 from .delegate import SessionDelegate, TaskDelegate, WebSocketDelegate
 from .engine.completions import Result
 from .errors import (

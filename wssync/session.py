@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
-import weakref
+from _weakref import ref  # what `weakref` has it from, without the classes of that
 
 from .configuration import SessionConfiguration
 from .delegate import method_of
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Session", "connect"]
 
 
-_NONE_FRESH: Dict[int, weakref.ref[WebSocketTask]] = {}
+_NONE_FRESH: Dict[int, ref[WebSocketTask]] = {}
 """Those of a session whose tasks all have begun. Nothing is ever put in it."""
 
 
@@ -170,7 +170,7 @@ class Session:
             task = WebSocketTask(self, number, plan, connection)
             if self._fresh is _NONE_FRESH:
                 self._fresh = {}
-            self._fresh[number] = weakref.ref(task, functools.partial(_forget, weakref.ref(self), number))
+            self._fresh[number] = ref(task, functools.partial(_forget, ref(self), number))
         created = method_of(self._delegate, "did_create_task")
         if created is not None:
             call(created, self, task)
@@ -392,11 +392,11 @@ class _OwnExecutor(Preparable):
             executor.join()
 
 
-def _is_there(task: weakref.ref[WebSocketTask]) -> bool:
+def _is_there(task: ref[WebSocketTask]) -> bool:
     return task() is not None
 
 
-def _forget(session: weakref.ref[Session], number: int, task: weakref.ref[WebSocketTask]) -> None:
+def _forget(session: ref[Session], number: int, task: ref[WebSocketTask]) -> None:
     """A task is gone that was never resumed: it may be the last that its invalidated session waited for."""
     waiting = session()
     assert waiting is not None  # the task held it until now

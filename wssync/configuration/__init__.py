@@ -10,7 +10,7 @@ import functools
 from collections.abc import Iterable
 from types import MappingProxyType
 
-from ..cookies.exchange import CookieAcceptPolicy, LateJar
+from ..cookies import CookieAcceptPolicy
 from ..frozen import Frozen, replace
 from ..hints import TYPE_CHECKING, Any, Callable, Mapping, Optional, Sequence, Tuple, Union
 from ..protocol.deflate import DeflateOptions
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
     from ..auth import CredentialStorage
+    from ..cookies.exchange import LateJar
 
 __all__ = ["SessionConfiguration"]
 

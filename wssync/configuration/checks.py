@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from ..cookies.exchange import CookieAcceptPolicy
+from ..cookies import CookieAcceptPolicy
 from ..hints import Any, Callable, Dict
 from ..protocol.deflate import DeflateOptions
 from ..protocol.headers import Headers, is_token, printable

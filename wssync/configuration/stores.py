@@ -6,13 +6,13 @@ Nothing is made before somebody puts something in, or asks for it by name: most 
 
 from __future__ import annotations
 
-from ..cookies.exchange import LateJar
 from ..hints import TYPE_CHECKING, Any, Callable, Optional
 
 if TYPE_CHECKING:
     from http.cookiejar import CookieJar
 
     from ..auth import CredentialStorage
+    from ..cookies.exchange import LateJar
 
 __all__ = ["SHARED", "Kept", "Stores"]
 
@@ -44,7 +44,11 @@ class Stores:
     def late_jar(self) -> LateJar:
         """Where the jar is, or will be."""
         made: Optional[LateJar] = getattr(self, "_late_jar", None)
-        return vars(self).setdefault("_late_jar", LateJar()) if made is None else made
+        if made is None:
+            from ..cookies.exchange import LateJar
+
+            made = vars(self).setdefault("_late_jar", LateJar())  # one step: all threads get the same
+        return made
 
     @property
     def has_jar(self) -> bool:

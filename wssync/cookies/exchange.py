@@ -6,8 +6,7 @@ Nothing here loads `http.cookiejar`, which brings a third of the library along: 
 
 from __future__ import annotations
 
-import enum
-
+from wssync.cookies import CookieAcceptPolicy
 from wssync.hints import TYPE_CHECKING, Optional, Union
 from wssync.protocol.urls import WebSocketURL, parse_document_url
 
@@ -16,19 +15,7 @@ if TYPE_CHECKING:
 
     from wssync.protocol.headers import Headers
 
-__all__ = ["CookieAcceptPolicy", "Cookies", "LateJar"]
-
-
-class CookieAcceptPolicy(enum.IntEnum):
-    """Which cookies are stored (Apple: `HTTPCookie.AcceptPolicy`, and its numbers). What is sent is another matter.
-
-    ONLY_FROM_MAIN_DOCUMENT_DOMAIN bears on requests that have a main document URL: a cookie is stored only if that
-    document would be sent it as well. Without such a URL it is the same as ALWAYS.
-    """
-
-    ALWAYS = 0
-    NEVER = 1
-    ONLY_FROM_MAIN_DOCUMENT_DOMAIN = 2
+__all__ = ["Cookies", "LateJar"]
 
 
 class LateJar:

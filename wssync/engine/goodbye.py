@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
-import weakref
+from _weakrefset import WeakSet  # what `weakref` has it from, without the classes of that
 
 from ..hints import TYPE_CHECKING, Protocol, Set
 from ..transport.clock import Clock, Deadline
@@ -29,7 +29,7 @@ PATIENCE = 1.0
 """Seconds for all goodbyes together: a program that ends must end."""
 
 _connections: Set[Connection] = set()  # none is lost in it: each thread has an end, where it is forgotten
-_forkable: weakref.WeakSet[Forkable] = weakref.WeakSet()
+_forkable: WeakSet[Forkable] = WeakSet()
 
 
 def remember_connection(connection: Connection) -> None:

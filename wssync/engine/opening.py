@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 
-from ..cookies.exchange import Cookies
 from ..errors import ConnectionClosed, HandshakeError, TimedOut, WebSocketError
 from ..hints import TYPE_CHECKING, Callable, Optional, Tuple, Union
 from ..protocol.handshake import Accepted, Refused, Upgrade, judge, make_upgrade
@@ -32,6 +31,7 @@ from .reaching import Reaching
 if TYPE_CHECKING:
     import datetime
 
+    from ..cookies.exchange import Cookies
     from ..transport.stream import Stream
     from .asking import Questions
     from .sequel import Sequel
@@ -72,6 +72,8 @@ class Opening:
 
     @property
     def _cookies(self) -> Cookies:
+        from ..cookies.exchange import Cookies
+
         configuration, request = self._plan.configuration, self._request
         return Cookies(
             configuration.cookie_jar,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 import threading
-import weakref
+from _weakref import ref  # what `weakref` has it from, without the classes of that
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
 from ..hints import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol, Tuple, Union
@@ -344,7 +344,7 @@ class State:
             waker.wake()
 
 
-class _Refusal(weakref.ref[State]):
+class _Refusal(ref[State]):
     """What the strand calls when the executor takes no more work: the task is cancelled."""
 
     __slots__ = ()

@@ -41,7 +41,7 @@ one, userinfo of a URL becomes `***`, and so do the values of parameters in a qu
 from __future__ import annotations
 
 import sys
-import weakref
+from _weakref import ref  # what `weakref` has it from, without the classes of that
 
 from ..hints import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Tuple
 from ..logs import log
@@ -110,7 +110,7 @@ class Tracer:
         collector: Optional[Collector] = None,
         clock: Optional[Clock] = None,
     ) -> None:
-        self._task = None if task is None else weakref.ref(task)  # which knows its connection, which knows this
+        self._task = None if task is None else ref(task)  # which knows its connection, which knows this
         self._hook = hook
         self._hook_failed = False
         self._clock = Clock() if clock is None else clock

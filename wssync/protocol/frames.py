@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import enum
 import functools
+from itertools import repeat
 from operator import index
 
 from ..hints import Any, List, NamedTuple, Optional, Tuple, Union
@@ -141,7 +142,7 @@ def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:
 
 
 _SHORT_HEADERS = {
-    first: [bytes((first, 0x80 | size)) for size in range(126)]
+    first: list(map(bytes, zip(repeat(first), range(0x80, 0xFE))))
     for first in (0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY, 0xC0 | Opcode.TEXT, 0xC0 | Opcode.BINARY)
 }
 """[first][size]: what a short masked message begins with. To put it together was a quarter of the work on such a frame.
