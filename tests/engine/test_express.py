@@ -373,7 +373,7 @@ class SocketTests(RoleCase):
         """An alarm's TimeoutError is an OSError too: it is for the caller, and the connection goes on."""
         rig = self.rig(False)
         short: Any = rig.connection.outbox.express
-        short._way._send = mock.Mock(side_effect=TimeoutError("alarm"))
+        short._way._direct = short._way._direct._replace(send=mock.Mock(side_effect=TimeoutError("alarm")))
         with self.assertRaisesRegex(TimeoutError, "alarm"):
             rig.send_at_once(BINARY, b"hello")
         self.assertIsNone(rig.connection.outbox.broken)

@@ -261,6 +261,8 @@ class EncodeFrameTests(FormTestCase):
         by_form(
             {
                 "a first byte that is none": (256, b"", None, ValueError),
+                "the same of a masked frame": (256, b"", b"abcd", ValueError),
+                "the same of a long one": (-1, bytes(126), b"abcd", ValueError),
                 "a negative one": (-1, b"", None, ValueError),
                 "one beyond 64 bits": (1 << 70, b"", None, ValueError),
                 "one below them": (-1 << 70, b"", None, ValueError),

