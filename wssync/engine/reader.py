@@ -316,22 +316,15 @@ class Reader(Receiver):
 
     def _share(self, fetch: Fetch) -> Union[Message, Waiter[Message], None]:
         """Decode one read, keep the first message for the borrower and publish the rest. Read role."""
-        got: Union[Message, Waiter[Message], None] = None
         decoded = None if self._connection.suspended else self._decode_next(fetch)
-        if decoded is None and self._connection.suspended:
-            return self._stand_by()
-        while decoded is not None:
-            if not decoded.events:
-                self._settle()
-                break
-            with self._connection.mutex:
-                self._unsettled = not decoded.is_plain or self._inbox.express is None or self._unsettled
-                if got is None:
-                    got = self._publish_for_caller(decoded)
-                else:
-                    self._publish(decoded)
-            decoded = self._decode_left()
-        return got
+        if decoded is None:
+            return self._stand_by() if self._connection.suspended else None
+        if not decoded.events:
+            self._settle()
+            return None
+        with self._connection.mutex:
+            self._unsettled = not decoded.is_plain or self._inbox.express is None or self._unsettled
+            return self._publish_for_caller(decoded)
 
     def _stand_by(self) -> Waiter[Message]:
         """The task was suspended while the borrower waited: nothing comes of what was read before it is resumed."""

@@ -202,11 +202,10 @@ class Receiver:
 
     def _settle(self) -> None:
         """What was read is published: it may be forgotten."""
-        decoded, box = self._decoded
-        if box is self._box:
-            self._box = []
+        self._box = []
+        decoded, _ = self._decoded
         self._decoded = decoded, None  # the bytes are not to be kept
-        self._is_fresh = decoded.is_between and not self._box
+        self._is_fresh = decoded.is_between
 
     def _publish_messages(self, events: Events, count: int) -> None:
         inbox = self._inbox
