@@ -4,11 +4,12 @@ and the pings.
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import threading
 import unittest
 import unittest.mock
-from typing import Any, Deque, List
+from typing import Any, Callable, Deque, List
 from unittest.mock import ANY
 
 import wssync
@@ -271,6 +272,30 @@ class ReceiveTests(OnlineTestCase):
         ):
             task.receive()
         self.assertReceives(task, "kept")
+
+    def test_a_receive_that_is_struck_while_it_waits(self) -> None:
+        """The exception comes when the message does, which is kept, however the call is written."""
+
+        class Hit(Exception):
+            pass
+
+        calls: List[Callable[[wssync.WebSocketTask], object]] = [lambda task: task.receive(timeout=None)]
+        calls.append(wssync.WebSocketTask.receive)
+        for call in calls:
+            for number in range(5):
+                task, peer = self.pair()
+                reader = task._connection.reader
+                assert reader is not None
+                receiving = Running(functools.partial(call, task))
+                while not reader.lent:
+                    self.assertTrue(receiving.thread.is_alive())
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(receiving.thread.ident or 0), ctypes.py_object(Hit)
+                )
+                peer.send(f"kept {number}")
+                with self.assertRaises(Hit):
+                    receiving.result()
+                self.assertReceives(task, f"kept {number}")
 
     def test_one_that_was_given_nothing(self) -> None:
         """It leaves the row, and the message goes to the next."""

@@ -672,7 +672,7 @@ take_message(Row *self)
     else if (self->lying > 0) {
         message = take_lying(self);
     }
-    else if (self->rest != NULL) {
+    else if (count_rest(self) > 0) {
         message = take_rest(self);
     }
     END_WITH_ROW;
@@ -683,8 +683,8 @@ take_message(Row *self)
 static PyObject *
 list_messages(Row *self, Py_ssize_t most)
 {
+    PyObject *list = PyList_New(0); /* first: before Python 3.12 other code runs at that, which may take from the row */
     Py_ssize_t position = self->position;
-    PyObject *list = PyList_New(0);
     int status = list == NULL ? -1 : 0;
 
     if (self->first != NULL && status == 0) {
@@ -759,11 +759,11 @@ cut_into_row(Row *self, PyObject *data, Py_ssize_t end, Py_ssize_t limit, Py_ssi
     Py_ssize_t start, size, found = 0;
     int may_lie, status = 0;
 
-    if (self->first == NULL && self->lying == 1 && self->rest == NULL) {
+    if (self->first == NULL && self->lying == 1 && count_rest(self) == 0) {
         self->first = take_lying(self); /* what the last read began is before what lies in this one */
         status = self->first == NULL ? -1 : 0;
     }
-    may_lie = status == 0 && self->lying == 0 && self->rest == NULL;
+    may_lie = status == 0 && self->lying == 0 && count_rest(self) == 0;
     while (may_lie && find_message(bytes, end, limit, *position, &start, &size) && size <= LONG_PAYLOAD
            && (bytes[*position] == WHOLE_BINARY || is_ascii(bytes + start, size))) {
         *total += size;
@@ -883,7 +883,7 @@ row_item(Row *self, Py_ssize_t index)
     if (index == 0) {
         WITH_ROW(self);
         if (self->first == NULL) {
-            self->first = self->lying > 0 ? take_lying(self) : self->rest != NULL ? take_rest(self) : NULL;
+            self->first = self->lying > 0 ? take_lying(self) : count_rest(self) > 0 ? take_rest(self) : NULL;
         }
         message = self->first == NULL ? NULL : Py_NewRef(self->first);
         END_WITH_ROW;
@@ -2921,6 +2921,24 @@ send_shortly(PyObject *function, PyObject *const *args, size_t count, PyObject *
     return sent;
 }
 
+/* Whether something has struck this thread meanwhile, which would take with it what a call from Python returns: then it
+   is raised. */
+static int
+is_struck(PyObject *reader)
+{
+    PyObject *noted;
+
+    if (PyErr_CheckSignals() < 0) {
+        return 1;
+    }
+    if (PyThreadState_Get()->async_exc == NULL) {
+        return 0;
+    }
+    noted = PyObject_CallMethod(reader, "be_struck", NULL); /* raises it as it begins */
+    Py_XDECREF(noted);
+    return noted == NULL;
+}
+
 /* Read by oneself: what `Reader.borrow` says. None too where that cannot be, or not from here. */
 static PyObject *
 borrow_by(PyObject *task)
@@ -2935,6 +2953,10 @@ borrow_by(PyObject *task)
     Py_INCREF(reader); /* both may go with the connection */
     Py_INCREF(borrower);
     got = receive_alone((Borrower *)borrower, reader);
+    if (got != NULL && got != Py_None && UNLIKELY(is_struck(reader))) {
+        give_back(reader, got);
+        got = NULL;
+    }
     Py_DECREF(borrower);
     Py_DECREF(reader);
     if (got != NULL && got != Py_None && !PyUnicode_CheckExact(got) && !PyBytes_CheckExact(got)) { /* a `Waiter` */

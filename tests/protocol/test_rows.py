@@ -95,6 +95,22 @@ class RowTests(RowCase):
         victim.appendleft("alone")
         self.assertHolds(victim, ["alone"])
 
+    def test_a_rest_that_holds_nothing(self) -> None:
+        """Made for what then was no text, or was not there: the row is empty, and goes on."""
+        no_text = frame(TEXT, b"\xff")
+        taken = row("one")
+        taken.take(row(), 1)
+        for victim, left in ((row(data=no_text), []), (taken, ["one"]), (row(data=no_text), ["two"])):
+            victim.extend(left[len(victim) :])
+            self.assertHolds(victim, left)
+            with self.assertRaises(IndexError):
+                victim.popleft()
+            with self.assertRaises(IndexError):
+                victim[0]
+            cut_messages(no_text, 0, None, victim)
+            cut_messages(GOOD, 0, None, victim)
+            self.assertHolds(victim, MESSAGES)
+
     def test_clear(self) -> None:
         """Nothing is left of anything."""
         victim = row("behind", data=GOOD)

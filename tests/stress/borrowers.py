@@ -53,7 +53,7 @@ class Target:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.thread.ident), ctypes.py_object(Hit))
 
     def _receive(self, _: None) -> Any:
-        return self._task.receive(timeout=None if self._timeout is None else self._timeout())
+        return self._task.receive() if self._timeout is None else self._task.receive(timeout=self._timeout())
 
     def _run(self) -> None:
         while self.error is None:  # a hit that comes late may end the thread here, with all that counts done

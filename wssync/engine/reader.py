@@ -214,6 +214,9 @@ class Reader(Receiver):
         self._note_interrupt()
         self._hand_back(got, None)
 
+    def be_struck(self) -> None:
+        """Called by the compiled form where an exception from outside is due: it is raised as this begins."""
+
     def abandon(self) -> None:
         """After a fork: the descriptor's number may soon be another file's, and a signal handler that has forked may
         have interrupted a borrower.
