@@ -260,6 +260,12 @@ class StagedTests(WayTestCase):
         assert rest is not None
         self.assertEqual(rest, (len(rest[1]), bytes(self.memory_stream.outgoing)))
 
+    def test_what_was_sent_is_not_flushed_once_more(self) -> None:
+        """Of a flush that is interrupted nobody knows what it did; `send` has tried all there is to try."""
+        way = self.memory()
+        with mock.patch.object(self.memory_stream, "flush", side_effect=Interrupt):
+            self.assertTrue(way.send(BINARY, b"message"))
+
     def test_an_unknown_outcome_breaks_the_connection(self) -> None:
         """An interrupted stream that neither remembers nor is exact may have taken any part of the frame."""
         for hook in ("before_send", "after_send"):

@@ -417,6 +417,46 @@ class ReadInterruptTests(IntoTestCase):
         self.assertIsNotNone(caught.exception)
 
 
+class DroppedTests(IntoTestCase):
+    """A record that OpenSSL had decrypted is gone, for a signal's handler has raised; then another one does."""
+
+    def dropped_and_struck(self, number: int, receive: Callable[[], object]) -> bool:
+        """Let the first record read be dropped, and strike once more `number` calls after `receive` has begun."""
+        dropped: List[bool] = []
+        raw = self.stream._raw
+
+        def drop(*arguments: int) -> bytes:
+            raw.read(*arguments)
+            dropped.append(True)
+            raise KeyboardInterrupt
+
+        self.stream._raw = mock.Mock(read=drop, pending=raw.pending)
+        self.stream._open_next = map(self.stream._decrypted.append, map(drop, self.stream._feed_next))
+        try:
+            if not interrupted_at(number, receive):
+                raise AssertionError("nothing came of the first exception")
+        except KeyboardInterrupt:
+            pass
+        self.stream._raw = raw
+        self.stream._open_next = map(self.stream._decrypted.append, map(raw.read, self.stream._feed_next))
+        return bool(dropped)
+
+    def test_the_connection_counts_as_lost(self) -> None:
+        """Wherever the second strikes; as long as nothing was dropped, it goes on."""
+        calls: List[Callable[[], object]] = [lambda: self.stream.recv(100), lambda: self.into(0, 100)]
+        for call in calls:
+            lost = 0
+            for number in range(40):
+                self.setUp()
+                self.write(b"first", b"second")
+                if self.dropped_and_struck(number, call):
+                    lost += 1
+                    with self.assertRaises(ConnectionClosed):
+                        for _ in range(RETRIES):
+                            call()
+            self.assertGreater(lost, 5)
+
+
 class OwnMemoryTests(IntoTestCase):
     """Where there is a socket below, and much comes from it: cipher text is fetched into memory that lasts."""
 
@@ -448,6 +488,17 @@ class OwnMemoryTests(IntoTestCase):
         self.assertTrue(self.memory == text)
         self.assertEqual(list(map(id, self.spare)), [id(memory)])
         self.assertEqual(self.peer.patience, [False] * 3)
+
+    def test_another_takes_the_last_piece(self) -> None:
+        """Between a look at what there is and the taking: then memory is made."""
+
+        class Emptied(List[memoryview]):
+            def __bool__(self) -> bool:
+                return True
+
+        with mock.patch.object(decryption, "_spare", Emptied()) as spare:
+            self.spare = spare
+            self.use_memory()
 
     def test_one_call_is_bounded(self) -> None:
         """Whoever reads has other things to do as well."""

@@ -97,7 +97,7 @@ class Staged(_Recording):
     def _send_staged(self, frame: bytes) -> int:
         record, stream, size = self._record, self._stream, len(frame)
         record.extend(map(stream.send, (frame,)))
-        if record[1] != size or not stream.flush():
+        if record[1] != size or stream.has_output:  # no `flush`: of one that is interrupted nothing is known
             return 0
         del record[:]  # no call from here to the return
         return size

@@ -44,6 +44,9 @@ RECORD = 16 * 1024
 AT_ONCE = 4
 """Records that `recv` decrypts in one hold of the lock: 64 KiB."""
 
+_DROPPED = InterruptedError("an exception hit the decryption of a record")
+"""From outside, as a signal handler raises it. The call drops what it has decrypted by then."""
+
 Step = Iterator[None]
 """Each `next` of it does one thing from beginning to end: no exception from outside can fall between."""
 
@@ -129,9 +132,7 @@ class Decryption(Stream):
         """
         fetched, decrypted = self._fetched, self._decrypted
         if decrypted or not self._is_clean:
-            if not self.pending:
-                next(fetch)
-            return self._prepare_all(limit)
+            return self._prepare_all(limit, fetch)
         self._is_clean = is_alone = False
         next(fetch)
         data = fetched[0]
@@ -140,8 +141,12 @@ class Decryption(Stream):
                 self._more = True
                 try:
                     next(self._open_next)
-                except BaseException as error:
-                    self._explain(error, bool(decrypted))
+                except ssl.SSLError as error:
+                    self._explain(error)
+                except BaseException:
+                    if not decrypted:  # no call before it is noted: another exception could take its place
+                        self._failure, self._ended, self._more = _DROPPED, True, False
+                    raise
                 else:
                     if not self._incoming.pending and 0 < len(decrypted[0]) < len(data):
                         is_alone = True  # in a record is less than the bytes that were fed for it: this is all of it
@@ -153,8 +158,10 @@ class Decryption(Stream):
         self._is_clean = True
         return True
 
-    def _prepare_all(self, limit: int) -> bool:
+    def _prepare_all(self, limit: int, fetch: Optional[Step] = None) -> bool:
         """The same with all that may have come, or be left."""
+        if fetch is not None and not self.pending:
+            next(fetch)
         if self._fetched:
             with self._lock:
                 self._feed()
@@ -263,7 +270,11 @@ class Decryption(Stream):
         next(self._fetching(self._patient) if patient and self._patient is not None else self._fetch_now)
 
     def _take_memory(self, direct: Direct) -> Step:
-        memory = self._memory = _spare.pop() if _spare else memoryview(bytearray(CIPHER_TEXT))
+        try:
+            memory = _spare.pop()
+        except IndexError:  # asked first, another thread could take the last one in between
+            memory = memoryview(bytearray(CIPHER_TEXT))
+        self._memory = memory
         counts = map(direct.recv_into, repeat(memory), repeat(0), repeat(direct.recv_flags))
         self._fetch_much = step = map(self._fetched.append, map(memory.__getitem__, map(slice, counts)))
         return step
@@ -294,28 +305,22 @@ class Decryption(Stream):
         before = len(store)
         try:
             store.extend(islice(read, records))
-        except BaseException as error:
-            self._explain(error, len(store) == before + records)
+        except ssl.SSLError as error:
+            self._explain(error)
             return False
+        except BaseException:
+            if not store[before + records - 1 :]:  # as in `_prepare`
+                self._failure, self._ended, self._more = _DROPPED, True, False
+            raise
         return self._look(store, before)
 
-    def _explain(self, error: BaseException, is_stored: bool) -> None:
-        """Under the lock: see what it means that decrypting ended with an exception.
-
-        Who asks without the lock asks for `_more` first, so that is false last.
-        """
+    def _explain(self, error: ssl.SSLError) -> None:
+        """Under the lock."""
         if isinstance(error, ssl.SSLZeroReturnError):
-            self._ended, self._more = True, False
-        elif isinstance(error, ssl.SSLError):
-            if not isinstance(error, ssl.SSLWantReadError):
-                self._failure, self._ended = error, True
-            self._more = False
-        else:
-            # From outside, as a signal's handler raises it. The call drops what it has decrypted by then.
-            if not is_stored:
-                self._failure = InterruptedError("an exception hit the decryption of a record")
-                self._ended, self._more = True, False
-            raise error
+            self._ended = True
+        elif not isinstance(error, ssl.SSLWantReadError):
+            self._failure, self._ended = error, True
+        self._more = False
 
     def _look(self, store: List[Any], before: int) -> bool:
         """Under the lock: after decrypting, see whether that was the end, and whether there may be more."""
