@@ -2,10 +2,18 @@
 
    Each function for frames has a twin of the same name in wssync/protocol/frames.py, which says what it does; the two
    behave alike in all things, errors and their order included, and tests/protocol/test_speedups.py compares them on
-   random bytes. So does Express, whose twin is in wssync/engine/express.py (tests/engine/test_express_forms.py). A Row
-   is held against a list (tests/protocol/test_rows.py).
-   wssync/protocol/speed.py chooses. Where there is no compiler this file is left out, and nothing is missing but
-   speed.
+   random bytes. wssync/protocol/speed.py chooses, and wssync/engine/accelerated.py what needs sockets. In this order:
+
+   | part                   | its twin                                    | held by                                |
+   | ---------------------- | ------------------------------------------- | -------------------------------------- |
+   | masking, encoding      | functions of wssync/protocol/frames.py      | tests/protocol/test_speedups.py        |
+   | decoding               | the same; a Row: a list, or a deque         | the same, tests/protocol/test_rows.py  |
+   | RoleLock               | threading.RLock                             | tests/engine/test_role_lock.py         |
+   | Express                | that of wssync/engine/express.py            | tests/engine/test_express_forms.py     |
+   | Borrower, Tally        | Reader.borrow; wssync/engine/tally.py       | tests/engine/test_borrower.py          |
+   | `send` and `receive`   | those of WebSocketTask, which they are      | tests/engine/test_accelerated.py       |
+
+   Where there is no compiler this file is left out, and nothing is missing but speed.
 
    Three rules for whoever changes it:
    - Nothing is read or written but what a length checked just before allows; arithmetic on lengths that a peer sent is
@@ -1396,7 +1404,8 @@ as_role_lock(PyObject *lock)
 
 PyDoc_STRVAR(
     role_lock_doc,
-    "RoleLock()\n--\n\nA threading.RLock, as far as wssync.engine.roles makes use of it, for the short ways from here.");
+    "RoleLock()\n--\n\n"
+    "A threading.RLock, as far as wssync.engine.roles makes use of it, for the short ways from here.");
 
 static PyMethodDef lock_methods[] = {
     {"acquire", (PyCFunction)(void (*)(void))lock_acquire, METH_VARARGS | METH_KEYWORDS, acquire_doc},
@@ -1915,9 +1924,10 @@ static PyType_Spec express_spec = {
 /* A receive that reads by itself
 
    The twin of `Reader.borrow` and `Reader._read_one` in wssync/engine/reader.py, for a caller who waits without a limit
-   on a plain socket where nobody is before it. It wins the read role, waits, and lets the role go with the message, if
-   what came is that one message and nothing has come in its way. Everything else goes on in Python, with the role held:
-   `Reader.go_on`. What the kernel gave is in the reader's box by then, and it is there too when anything raises.
+   on a plain socket where nobody is before it. It wins the read role, waits, and lets the role go with the first
+   message, if what came is whole messages and nothing has come in their way. Everything else goes on in Python, with
+   the role held: `Reader.go_on`. What the kernel gave is in the reader's box by then, and it is there too when anything
+   raises.
 
    All that is known of a connection stays where it is for Python, in slots. Only with a GIL they are read from here. */
 
@@ -2234,6 +2244,7 @@ complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
 {
     const unsigned char *begin = came->bytes + came->whole;
     const Py_ssize_t here = came->size - came->whole;
+    unsigned char *to;
     Py_ssize_t size;
     uint64_t length;
     int found;
@@ -2263,9 +2274,8 @@ complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
         came->filled = here - came->header_size;
         memcpy(PyBytes_AS_STRING(came->payload), begin + came->header_size, (size_t)came->filled);
     }
-    return fill_now(self, came, (unsigned char *)PyBytes_AS_STRING(came->payload), (Py_ssize_t)length, &came->filled) < 0
-               ? -1
-               : 0;
+    to = (unsigned char *)PyBytes_AS_STRING(came->payload);
+    return fill_now(self, came, to, (Py_ssize_t)length, &came->filled) < 0 ? -1 : 0;
 }
 
 /* How long a message may be; what is no number is no limit. */
@@ -2302,8 +2312,9 @@ completed_message(const Came *came)
 static int
 fill_row(Row *row, const Came *came, Py_ssize_t limit, Py_ssize_t *size)
 {
+    /* If not, more memory would be held than what lies in it is worth. */
     const int is_full = came->buffer != NULL && came->whole >= PyBytes_GET_SIZE(came->buffer) / 2;
-    PyObject *data = is_full ? Py_NewRef(came->buffer) /* else more memory would be held than what lies in it is worth */
+    PyObject *data = is_full ? Py_NewRef(came->buffer)
                              : PyBytes_FromStringAndSize((const char *)came->bytes, came->whole);
     PyObject *last, *done;
     Py_ssize_t position = 0;
@@ -2644,7 +2655,8 @@ receive_in_role(const Borrowing *self)
     if (alone <= 0) {
         got = alone < 0 ? NULL : Py_NewRef(Py_None);
     }
-    else if (in_slot(self->reader, &slots[IS_FRESH]) != Py_True || in_slot(self->reader, &slots[UNSETTLED]) == Py_True) {
+    else if (in_slot(self->reader, &slots[IS_FRESH]) != Py_True
+             || in_slot(self->reader, &slots[UNSETTLED]) == Py_True) {
         got = go_on(self, NULL); /* something is left of earlier reads */
     }
     else {
