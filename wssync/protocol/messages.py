@@ -131,8 +131,9 @@ class Decoded(NamedTuple):
 
     @property
     def lacking(self) -> int:
-        """Bytes that will complete the frame that has begun; 0 where none has, or that is not known."""
-        return self.lacks if self.message is None else self.message.left
+        """Bytes that will complete the message that has begun; 0 where none has, or that is not known."""
+        message = self.message
+        return self.lacks if message is None else message.left if message.fin else 0
 
     @property
     def is_between(self) -> bool:
