@@ -666,6 +666,16 @@ take_rest(Row *self)
     return message;
 }
 
+/* Take the message behind `first`; NULL without an exception: there is none. */
+static PyObject *
+take_second(Row *self)
+{
+    if (self->lying > 0) {
+        return take_lying(self);
+    }
+    return count_rest(self) > 0 ? take_rest(self) : NULL;
+}
+
 /* Take the first message, a new reference. NULL without an exception: there is none. */
 static PyObject *
 take_message(Row *self)
@@ -677,11 +687,8 @@ take_message(Row *self)
         message = self->first;
         self->first = NULL;
     }
-    else if (self->lying > 0) {
-        message = take_lying(self);
-    }
-    else if (count_rest(self) > 0) {
-        message = take_rest(self);
+    else {
+        message = take_second(self);
     }
     END_WITH_ROW;
     return message;
@@ -891,7 +898,7 @@ row_item(Row *self, Py_ssize_t index)
     if (index == 0) {
         WITH_ROW(self);
         if (self->first == NULL) {
-            self->first = self->lying > 0 ? take_lying(self) : count_rest(self) > 0 ? take_rest(self) : NULL;
+            self->first = take_second(self);
         }
         message = self->first == NULL ? NULL : Py_NewRef(self->first);
         END_WITH_ROW;
@@ -2154,18 +2161,31 @@ is_complete(const Came *came)
     return came->payload != NULL && came->filled == PyBytes_GET_SIZE(came->payload);
 }
 
+/* How many of the first bytes are not said once more by what follows them. */
+static Py_ssize_t
+size_before_header(const Came *came)
+{
+    return came->header_size > 0 ? came->whole : came->size;
+}
+
+static Py_ssize_t
+size_of_all(const Came *came)
+{
+    return size_before_header(came) + came->header_size + came->filled;
+}
+
 /* All of it in one piece. */
 static PyObject *
 join_what_came(const Came *came)
 {
-    const Py_ssize_t whole = came->header_size > 0 ? came->whole : came->size;
+    const Py_ssize_t whole = size_before_header(came);
     PyObject *joined;
     char *to;
 
     if (came->buffer != NULL && whole == PyBytes_GET_SIZE(came->buffer)) {
         return Py_NewRef(came->buffer); /* it is what came */
     }
-    joined = PyBytes_FromStringAndSize(NULL, whole + came->header_size + came->filled);
+    joined = PyBytes_FromStringAndSize(NULL, size_of_all(came));
     if (joined != NULL) {
         to = PyBytes_AS_STRING(joined);
         memcpy(to, came->bytes, (size_t)whole);
@@ -2246,7 +2266,7 @@ complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
     const Py_ssize_t here = came->size - came->whole;
     unsigned char *to;
     Py_ssize_t size;
-    uint64_t length;
+    uint64_t length = 0;
     int found;
 
     came->header_size = Py_MIN(here, 2);
@@ -2258,17 +2278,17 @@ complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
     }
     memcpy(came->header, begin, (size_t)came->header_size);
     found = complete_header(self, came, &length);
-    if (found <= 0 || length > LONGEST_AT_ONCE || (Py_ssize_t)length > limit) {
+    if (found > 0 && length <= LONGEST_AT_ONCE && (Py_ssize_t)length <= limit) {
+        came->payload = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
+        if (came->payload == NULL) {
+            PyErr_Clear(); /* memory is asked for once more, by who decodes it instead */
+        }
+    }
+    if (came->payload == NULL) {
         if (came->header_size <= here) {
             came->header_size = 0; /* nothing more has come */
         }
         return found < 0 ? -1 : 0;
-    }
-    came->payload = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
-    if (came->payload == NULL) {
-        PyErr_Clear(); /* memory is asked for once more, by who decodes it instead */
-        came->header_size = came->header_size <= here ? 0 : came->header_size;
-        return 0;
     }
     if (here > came->header_size) {
         came->filled = here - came->header_size;
@@ -2357,7 +2377,7 @@ first_of_several(const Borrowing *self, const Came *came, PyObject *now)
     if (message != NULL) {
         const Py_ssize_t count = count_row(row) + 1;
         (void)take_over((Row *)express, row, count); /* an empty one takes all as it is, which cannot fail */
-        count_messages(self, now, count, came->whole + came->header_size + came->filled, size);
+        count_messages(self, now, count, size_of_all(came), size);
     }
     Py_XDECREF(row);
     Py_DECREF(express);
@@ -2382,7 +2402,7 @@ only_message(const Borrowing *self, const Came *came, PyObject *now)
         message = NULL;
     }
     if (message != NULL) {
-        count_messages(self, now, 1, came->whole + came->header_size + came->filled, size);
+        count_messages(self, now, 1, size_of_all(came), size);
     }
     return message;
 }

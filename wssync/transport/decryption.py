@@ -315,7 +315,10 @@ class Decryption(Stream):
         return self._look(store, before)
 
     def _explain(self, error: ssl.SSLError) -> None:
-        """Under the lock."""
+        """Under the lock: see what it means that TLS has nothing more to give.
+
+        Who asks without the lock asks for `_more` first, so that is false last.
+        """
         if isinstance(error, ssl.SSLZeroReturnError):
             self._ended = True
         elif not isinstance(error, ssl.SSLWantReadError):
