@@ -873,6 +873,20 @@ class RoomTests(unittest.TestCase):
         self.assertEqual(last.events, [b"a" * 1000 + b"b" * 33_000])
         self.assertTrue(last.is_between)
 
+    def test_it_is_filled_before_there_is_more(self) -> None:
+        """Up to what is not worth a read; then there is four times as much as has come, and never more than is left."""
+        victim, last = self.begun(BINARY, 500_000)
+        rooms = []
+        for _ in range(7):
+            room = victim.room(last)
+            assert room is not None
+            with room:
+                rooms.append(len(room))
+            last = self.put(victim, last, b"b" * 40_000)
+        first, second = 65_536, 4 * 41_000  # of the first, too little is left behind one read
+        self.assertEqual(rooms[:5], [first, *range(second, second - 4 * 40_000, -40_000)])
+        self.assertEqual(rooms[5:], [299_000, 259_000], "all that is left is less than four times as much")
+
     def test_no_text(self) -> None:
         """Rule 127: a fault at the byte that makes it, in the middle of the message."""
         victim, last = self.begun(TEXT)

@@ -286,10 +286,17 @@ class _Message:
         self._write(piece)
 
     def room(self) -> Optional[memoryview]:
-        """Give the place in the buffer for the next bytes of this frame, if there are many and they need no work."""
+        """Give the place in the buffer for the next bytes of this frame, if there are many and they need no work.
+
+        The buffer grows when it is full, not with each read: so it is moved less often, and its last step is a long
+        one. Short ones `BytesIO` rounds up by an eighth; memory that is longer than any that was ever given back comes
+        from the system, for each message anew, which costs several times what filling it costs.
+        """
         if self.left < ROOM_FROM or self._key is not None or self.is_compressed:
             return None
-        size = min(self.left, max(_CREDIT, _CREDIT_FACTOR * self.stored))
+        size = min(self.left, self._reserved - self.stored)
+        if size < ROOM_FROM:
+            size = min(self.left, max(_CREDIT, _CREDIT_FACTOR * self.stored))
         return self._reserve(size).getbuffer()[self.stored : self.stored + size]
 
     def filled(self, count: int) -> None:
