@@ -70,9 +70,19 @@ def frame(draw: random.Random, *, longest: int) -> bytes:
     return header(opcode, len(body), fin=fin, rsv=rsv, masked=masked) + body
 
 
+def run(draw: random.Random) -> bytes:
+    """Many messages of one kind and size; now and then one is another, or none."""
+    opcode, size = draw.choice((TEXT, BINARY)), draw.choice((*SMALL, *EDGES))
+    bodies = [text(draw, size).ljust(size) if draw.random() < 0.99 else noise(draw, size) for _ in range(30)]
+    if draw.random() < 0.3:
+        bodies[draw.randrange(30)] += b"!"
+    return b"".join(header(opcode, len(body)) + body for body in bodies)
+
+
 def soup(draw: random.Random, *, longest: int = 300) -> bytes:
     """Some frames one after the other; often the last is not all there, and now and then a byte is another."""
-    made = bytearray(b"".join(frame(draw, longest=longest) for _ in range(draw.randrange(1, 12))))
+    made = bytearray(run(draw)) if draw.random() < 0.1 else bytearray()
+    made += b"".join(frame(draw, longest=longest) for _ in range(draw.randrange(1, 12)))
     if draw.random() < 0.3:
         made[draw.randrange(len(made))] = draw.randrange(256)
     if draw.random() < 0.3:

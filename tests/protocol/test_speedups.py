@@ -371,6 +371,22 @@ class CutMessagesTests(CutTestCase):
                     self.assertCuts(form, frame(TEXT, b"a" * place + other + b"b" * (size - place - 1)))
 
     @cases(by_form())
+    def test_one_size(self, form: str) -> None:
+        """Many messages of one kind and size, with something else among them, before, behind, or nowhere."""
+        for opcode, size in ((TEXT, 0), (BINARY, 1), (TEXT, 125), (BINARY, 126), (TEXT, 300), (BINARY, 9000)):
+            one = frame(opcode, b"x" * size)
+            for other in (
+                *(b"", one[:-1], one[:1], frame(opcode, b"y" * (size + 1)), frame(BINARY + TEXT - opcode, b"z" * size)),
+                *(frame(PING), one[:1] + b"\x7e\x00\x05short", frame(TEXT, b"\xff" * size), frame(opcode, b"y" * size)),
+            ):
+                for before, behind in ((0, 600), (1, 600), (7, 8), (300, 300), (600, 0)):
+                    data = one * before + other + one * behind
+                    messages = self.assertCuts(form, data)
+                    self.assertGreaterEqual(len(messages), before)
+                    self.assertCuts(form, b"?" + data, 1, size)
+                    self.assertCuts(form, data, 0, max(0, size - 1))
+
+    @cases(by_form())
     def test_each_length(self, form: str) -> None:
         """Rule 112: texts and bytes of all lengths from 0 to 300, and at the edges of what is long."""
         for length in (*range(301), *LONG):

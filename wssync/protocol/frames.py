@@ -43,6 +43,7 @@ MAX_CONTROL_PAYLOAD = 125
 """Bytes in a control frame (RFC 6455 section 5.5): what fits the short form of the length."""
 
 _STRIDED_FROM = 1024  # bytes; the two forms of masking cost the same here, 2.7 microseconds
+_RUN_FROM, _RUN = 512, 8  # bytes, and messages of one size, from which on it pays to look for such
 _number = int.from_bytes
 _MAX_LENGTH = 1 << 63  # the top bit of a 64-bit length must be clear (section 5.2)
 
@@ -242,6 +243,9 @@ def cut_messages(data: bytes, position: int, limit: Optional[int], messages: Lis
     append = messages.append
     before = len(messages)
     extra = 0
+    if end - position > _RUN_FROM:
+        position, extra = _cut_run(data, position, limit, messages)
+        start = position
     last = end - 2
     short = min(limit, 125)
     try:
@@ -274,6 +278,35 @@ def cut_messages(data: bytes, position: int, limit: Optional[int], messages: Lis
     elif start > position:  # its header was looked at, and it was not cut
         extra -= start - position - 2
     return position, position - begin - 2 * (len(messages) - before) - extra
+
+
+def _cut_run(data: bytes, position: int, limit: int, messages: List[Any]) -> Tuple[int, int]:
+    """Cut out messages of one kind and size that begin at `position`, one behind the other; return where the first
+    other thing is, and how many bytes of their headers are beyond two each.
+
+    What is sent without a pause is often so: prices, samples of sound. A third of the work is enough for that.
+    """
+    first, length, size = data[position], data[position + 1], 2
+    if length == 126:
+        length, size = data[position + 2] << 8 | data[position + 3], 4
+    least, longest = (0, 125) if size == 2 else (126, limit)
+    step = size + length
+    count = (len(data) - position) // step
+    if count < _RUN or first not in (0x81, 0x82) or not least <= length <= min(longest, limit):
+        return position, 0
+    for place in range(position, position + size):  # the same byte of all headers: how many are like the first
+        column = data[place : position + count * step : step]
+        count -= len(column.lstrip(column[:1]))
+    end = position + count * step
+    try:
+        starts = range(position + size, end + 1, step)
+        if first == 0x82:
+            messages += [data[start : start + length] for start in starts]
+        else:
+            messages += [data[start : start + length].decode() for start in starts]
+    except UnicodeDecodeError:
+        return position, 0  # those before it are cut out one by one
+    return end, count * (size - 2)
 
 
 def _length_in_64_bits(data: bytes, position: int, form: int) -> int:
