@@ -364,6 +364,25 @@ write_header(unsigned char *to, unsigned char first, Py_ssize_t length, const un
     return size;
 }
 
+static PyObject *
+make_frame(unsigned char first, const unsigned char *payload, Py_ssize_t size, const unsigned char *key)
+{
+    unsigned char header[LONGEST_HEADER];
+    const Py_ssize_t header_size = write_header(header, first, size, key);
+    PyObject *frame;
+
+    if (UNLIKELY(size > PY_SSIZE_T_MAX - header_size)) {
+        return PyErr_NoMemory();
+    }
+    frame = PyBytes_FromStringAndSize(NULL, header_size + size);
+    if (frame != NULL) {
+        unsigned char *to = (unsigned char *)PyBytes_AS_STRING(frame);
+        memcpy(to, header, (size_t)header_size);
+        write_payload(to + header_size, payload, size, key);
+    }
+    return frame;
+}
+
 PyDoc_STRVAR(
     encode_frame_doc,
     "encode_frame(first, payload, key, /)\n--\n\nThe compiled form of wssync.protocol.frames.encode_frame.");
@@ -371,11 +390,10 @@ PyDoc_STRVAR(
 static PyObject *
 encode_frame(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    unsigned char header[LONGEST_HEADER];
     const unsigned char *key = NULL;
     Input payload;
-    PyObject *frame = NULL;
-    Py_ssize_t first, header_size;
+    PyObject *frame;
+    Py_ssize_t first;
 
     (void)module;
     if (check_count("encode_frame", count, 3, 3) < 0) {
@@ -399,18 +417,7 @@ encode_frame(PyObject *module, PyObject *const *args, Py_ssize_t count)
             return NULL;
         }
     }
-    header_size = write_header(header, (unsigned char)first, payload.size, key);
-    if (UNLIKELY(payload.size > PY_SSIZE_T_MAX - header_size)) {
-        PyErr_NoMemory();
-    }
-    else {
-        frame = PyBytes_FromStringAndSize(NULL, header_size + payload.size);
-    }
-    if (frame != NULL) {
-        unsigned char *to = (unsigned char *)PyBytes_AS_STRING(frame);
-        memcpy(to, header, (size_t)header_size);
-        write_payload(to + header_size, payload.bytes, payload.size, key);
-    }
+    frame = make_frame((unsigned char)first, payload.bytes, payload.size, key);
     close_input(&payload);
     return frame;
 }
@@ -1464,14 +1471,17 @@ typedef struct {
     PyObject *flush;      /* does what others have left */
     PyObject *fresh_keys; /* gives bytes: the next masking keys */
     PyObject *compress;   /* a message -> its compressed form or None; NULL without compression */
+    PyObject *seal;       /* a frame -> what TLS makes of it, or None if it cannot now; NULL without TLS */
+    PyObject *keep;       /* called with what the kernel did not take of that; NULL without TLS */
     PyObject *is_owned_name, *acquire_name, *release_name, *express_name;
     Slot express_slot; /* of the outbox, if it has slots */
     PyObject *keys; /* the last that `fresh_keys` gave, or NULL */
     Py_ssize_t keys_used;
     PyObject *rest; /* how much of a frame the kernel took, and the frame; NULL unless it is a part */
+    PyObject *sealed_rest; /* what it did not take of what TLS made of a frame, or NULL */
     long long sent, wire_sent, messages_sent;
     int descriptor, flags;
-    char is_ahead; /* the compressor may have seen what has not begun to leave */
+    char is_ahead; /* the compressor or TLS may have seen what has not begun to leave */
     char is_lost;  /* it is not known how much of a frame has left */
 } Express;
 
@@ -1533,6 +1543,57 @@ send_frame(Express *self, unsigned char first, PyObject *payload, const unsigned
     return frame_size;
 }
 
+/* The same with what TLS made of a frame. */
+static Py_ssize_t
+send_sealed(Express *self, PyObject *frame, PyObject *sealed)
+{
+    const Py_ssize_t size = PyBytes_GET_SIZE(sealed);
+    const ssize_t accepted = send_without_waiting(
+        self->descriptor, (const unsigned char *)PyBytes_AS_STRING(sealed), size, self->flags);
+
+    if (UNLIKELY(accepted < 0)) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    if (UNLIKELY(accepted != size)) {
+        Py_XSETREF(self->sealed_rest, PySequence_GetSlice(sealed, (Py_ssize_t)accepted, size));
+        Py_XSETREF(self->rest, Py_BuildValue("nO", PyBytes_GET_SIZE(frame), frame)); /* TLS has all of it */
+        self->is_lost = self->sealed_rest == NULL || self->rest == NULL;
+        return self->is_lost ? -1 : 0;
+    }
+    return PyBytes_GET_SIZE(frame);
+}
+
+/* The same with a frame and TLS before the socket. */
+static Py_ssize_t
+seal_and_send(Express *self, unsigned char first, PyObject *payload, const unsigned char *key)
+{
+    PyObject *frame = make_frame(
+        first, (const unsigned char *)PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), key);
+    PyObject *sealed = NULL;
+    Py_ssize_t on_wire = -1;
+
+    if (frame != NULL) {
+        self->is_ahead = 1;
+        sealed = PyObject_CallOneArg(self->seal, frame);
+    }
+    if (sealed == Py_None) { /* nothing happened: it goes the way of what is queued */
+        Py_XSETREF(self->rest, Py_BuildValue("nO", (Py_ssize_t)0, frame));
+        on_wire = self->rest == NULL ? -1 : 0;
+    }
+    else if (sealed != NULL) {
+        if (PyBytes_CheckExact(sealed)) {
+            on_wire = send_sealed(self, frame, sealed);
+        }
+        else {
+            PyErr_SetString(PyExc_TypeError, "what TLS makes of a frame is bytes");
+        }
+    }
+    Py_XDECREF(frame);
+    Py_XDECREF(sealed);
+    return on_wire;
+}
+
 /* Write role. True, or the message of which a part is left; NULL with an exception. */
 static PyObject *
 send_message(Express *self, unsigned char first, PyObject *payload)
@@ -1566,8 +1627,11 @@ send_message(Express *self, unsigned char first, PyObject *payload)
         on_wire = -1;
     }
     else {
-        on_wire = compressed == NULL ? send_frame(self, first, payload, key)
-                                     : send_frame(self, first | RSV1, compressed, key);
+        if (compressed != NULL) {
+            first |= RSV1;
+        }
+        on_wire = (self->seal == NULL ? send_frame : seal_and_send)(
+            self, first, compressed == NULL ? payload : compressed, key);
     }
     Py_XDECREF(compressed);
     if (UNLIKELY(on_wire < 0)) {
@@ -1575,7 +1639,7 @@ send_message(Express *self, unsigned char first, PyObject *payload)
     }
     self->is_ahead = 0;
     if (UNLIKELY(on_wire == 0)) {
-        return PyObject_CallMethod(self->outbox, "keep_rest", "OiO", self, (int)first, payload);
+        return PyObject_CallMethod(self->outbox, "keep_rest", "OiO", self, (int)(first & ~RSV1), payload);
     }
     self->sent += PyBytes_GET_SIZE(payload);
     self->wire_sent += on_wire;
@@ -1784,6 +1848,13 @@ express_rest(Express *self, PyObject *unused)
         Py_XDECREF(kind);
         return NULL;
     }
+    if (self->sealed_rest != NULL) { /* may come twice: an exception from outside may have come before it was kept */
+        PyObject *kept = PyObject_CallOneArg(self->keep, self->sealed_rest);
+        if (kept == NULL) {
+            return NULL;
+        }
+        Py_DECREF(kept);
+    }
     return Py_NewRef(self->rest == NULL ? Py_None : self->rest);
 }
 
@@ -1794,6 +1865,7 @@ express_forget(Express *self, PyObject *unused)
 {
     (void)unused;
     Py_CLEAR(self->rest);
+    Py_CLEAR(self->sealed_rest);
     self->is_ahead = self->is_lost = 0;
     Py_RETURN_NONE;
 }
@@ -1812,15 +1884,15 @@ express_close(Express *self, PyObject *unused)
 static int
 express_init(Express *self, PyObject *args, PyObject *keywords)
 {
-    PyObject *outbox, *lock, *flush, *fresh_keys, *compress, *member;
+    PyObject *outbox, *lock, *flush, *fresh_keys, *compress, *seal, *keep, *member;
     int descriptor, flags;
 
     if (self->outbox != NULL || (keywords != NULL && PyDict_GET_SIZE(keywords) > 0)) {
         PyErr_SetString(PyExc_TypeError, "Express() is called once, without keywords");
         return -1;
     }
-    if (!PyArg_ParseTuple(
-            args, "OOOOOii:Express", &outbox, &lock, &flush, &fresh_keys, &compress, &descriptor, &flags)) {
+    if (!PyArg_ParseTuple(args, "OOOOOiiOO:Express", &outbox, &lock, &flush, &fresh_keys, &compress, &descriptor,
+                          &flags, &seal, &keep)) {
         return -1;
     }
     Py_XSETREF(self->is_owned_name, PyUnicode_InternFromString("_is_owned"));
@@ -1834,6 +1906,8 @@ express_init(Express *self, PyObject *args, PyObject *keywords)
     self->flush = Py_NewRef(flush);
     self->fresh_keys = Py_NewRef(fresh_keys);
     self->compress = compress == Py_None ? NULL : Py_NewRef(compress);
+    self->seal = seal == Py_None ? NULL : Py_NewRef(seal);
+    self->keep = Py_NewRef(keep);
     self->descriptor = descriptor;
     self->flags = flags;
     member = PyObject_GetAttr((PyObject *)Py_TYPE(outbox), self->express_name);
@@ -1857,6 +1931,8 @@ express_traverse(Express *self, visitproc visit, void *arg)
     Py_VISIT(self->flush);
     Py_VISIT(self->fresh_keys);
     Py_VISIT(self->compress);
+    Py_VISIT(self->seal);
+    Py_VISIT(self->keep);
     Py_VISIT(self->express_slot.owner);
     return 0;
 }
@@ -1869,6 +1945,8 @@ express_clear(Express *self)
     Py_CLEAR(self->flush);
     Py_CLEAR(self->fresh_keys);
     Py_CLEAR(self->compress);
+    Py_CLEAR(self->seal);
+    Py_CLEAR(self->keep);
     Py_CLEAR(self->express_slot.owner);
     return 0;
 }
@@ -1886,14 +1964,16 @@ express_dealloc(Express *self)
     Py_XDECREF(self->express_name);
     Py_XDECREF(self->keys);
     Py_XDECREF(self->rest);
+    Py_XDECREF(self->sealed_rest);
     type->tp_free(self);
     Py_DECREF(type);
 }
 
 PyDoc_STRVAR(
     express_doc,
-    "Express(outbox, lock, flush, fresh_keys, compress, descriptor, flags, /)\n--\n\n"
-    "The compiled form of wssync.engine.express.Express and of the way behind it, for a plain socket.");
+    "Express(outbox, lock, flush, fresh_keys, compress, descriptor, flags, seal, keep, /)\n--\n\n"
+    "The compiled form of wssync.engine.express.Express and of the way behind it, for a socket: `seal` and `keep` are\n"
+    "those of wssync.transport.stream.Sealing, or None for a plain one.");
 
 static PyMethodDef express_methods[] = {
     {"send_at_once", FASTCALL(express_send_at_once), METH_FASTCALL, send_at_once_doc},
@@ -1931,10 +2011,10 @@ static PyType_Spec express_spec = {
 /* A receive that reads by itself
 
    The twin of `Reader.borrow` and `Reader._read_one` in wssync/engine/reader.py, for a caller who waits without a limit
-   on a plain socket where nobody is before it. It wins the read role, waits, and lets the role go with the first
-   message, if what came is whole messages and nothing has come in their way. Everything else goes on in Python, with
-   the role held: `Reader.go_on`. What the kernel gave is in the reader's box by then, and it is there too when anything
-   raises.
+   on a socket where nobody is before it. It wins the read role, waits, and lets the role go with the first message, if
+   what came is whole messages and nothing has come in their way. Everything else goes on in Python, with the role held:
+   `Reader.go_on`. What the kernel gave is in the reader's box by then, and it is there too when anything raises; with
+   TLS it is the stream's from the first, and in the box as plain text.
 
    All that is known of a connection stays where it is for Python, in slots. Only with a GIL they are read from here. */
 
@@ -1990,6 +2070,7 @@ enum {
     DESCRIPTOR,
     LENT,
     LOCK,
+    UNSEALING,
     UNSETTLED,
     BOX,
     CONNECTION,
@@ -1998,6 +2079,7 @@ enum {
     IS_FRESH,
     MOST,
     NOW,
+    STREAM,
     CLOSING_ASKED,
     SIZE_LIMIT,
     TALLY,
@@ -2536,12 +2618,23 @@ make_of(const Borrowing *self, const Came *came, Py_ssize_t most)
     return go_on(self, NULL);
 }
 
+/* See how much of what came is whole messages. */
+static void
+count_whole(const Borrowing *self, Came *came)
+{
+    Py_ssize_t start, size;
+
+    while (find_message(came->bytes, came->size, size_limit(self), came->whole, &start, &size)) {
+        came->whole = start + size;
+        came->messages++;
+    }
+}
+
 /* Wait for at most so many bytes, and return the first message of them; or whatever Python makes of them. */
 static PyObject *
 read_into(const Borrowing *self, unsigned char *bytes, Py_ssize_t most, PyObject *buffer)
 {
     Came came = {.bytes = bytes, .buffer = buffer};
-    Py_ssize_t start, size;
     PyObject *got;
 
     came.size = wait_for_bytes(self, bytes, most);
@@ -2552,10 +2645,7 @@ read_into(const Borrowing *self, unsigned char *bytes, Py_ssize_t most, PyObject
         PyErr_SetFromErrno(PyExc_OSError);
         return go_on_broken(self);
     }
-    while (find_message(bytes, came.size, size_limit(self), came.whole, &start, &size)) {
-        came.whole = start + size;
-        came.messages++;
-    }
+    count_whole(self, &came);
     if (came.size == most && came.whole < most && complete_last(self, &came, size_limit(self)) < 0) {
         got = keep_for_others(self, &came);
     }
@@ -2566,25 +2656,37 @@ read_into(const Borrowing *self, unsigned char *bytes, Py_ssize_t most, PyObject
     return got;
 }
 
-/* Read role, which may be gone afterwards. */
+/* How much is to be read; -1 with an exception. */
+static Py_ssize_t
+how_much(const Borrowing *self)
+{
+    PyObject *most = in_slot(self->reader, &self->slots[MOST]);
+    Py_ssize_t size;
+
+    if (most == NULL || !PyTuple_CheckExact(most) || PyTuple_GET_SIZE(most) != 1) {
+        PyErr_SetString(PyExc_TypeError, "how much is read is a number in a tuple");
+        return -1;
+    }
+    size = PyNumber_AsSsize_t(PyTuple_GET_ITEM(most, 0), PyExc_OverflowError);
+    if (size > 0) {
+        return size;
+    }
+    if (!PyErr_Occurred()) {
+        PyErr_SetString(PyExc_ValueError, "one byte is read, at least");
+    }
+    return -1;
+}
+
+/* Read role, which may be gone afterwards. A plain socket. */
 static PyObject *
 read_alone(const Borrowing *self)
 {
     unsigned char on_stack[LITTLE];
     unsigned char *bytes = on_stack;
-    PyObject *buffer = NULL;
-    PyObject *most = in_slot(self->reader, &self->slots[MOST]), *got;
-    Py_ssize_t size;
+    PyObject *buffer = NULL, *got;
+    const Py_ssize_t size = how_much(self);
 
-    if (most == NULL || !PyTuple_CheckExact(most) || PyTuple_GET_SIZE(most) != 1) {
-        PyErr_SetString(PyExc_TypeError, "how much is read is a number in a tuple");
-        return NULL;
-    }
-    size = PyNumber_AsSsize_t(PyTuple_GET_ITEM(most, 0), PyExc_OverflowError);
-    if (size <= 0) {
-        if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_ValueError, "one byte is read, at least");
-        }
+    if (size < 0) {
         return NULL;
     }
     if (size > LITTLE) {
@@ -2596,6 +2698,128 @@ read_alone(const Borrowing *self)
     }
     got = read_into(self, bytes, size, buffer);
     Py_XDECREF(buffer);
+    return got;
+}
+
+/* TLS, by the steps that wssync.transport.stream.Unsealing has: in this order. */
+enum { DIRECT, FETCHED, DECRYPTED, OPEN, UNSEALING_STEPS };
+
+static int
+is_unsealing(PyObject *steps)
+{
+    return PyTuple_Check(steps) && PyTuple_GET_SIZE(steps) == UNSEALING_STEPS
+           && PyList_CheckExact(PyTuple_GET_ITEM(steps, FETCHED))
+           && PyList_CheckExact(PyTuple_GET_ITEM(steps, DECRYPTED));
+}
+
+/* Whether the stream has nothing to tell before bytes are fetched; -1 with an exception. */
+static int
+is_clean(PyObject *stream, PyObject *steps)
+{
+    PyObject *clean;
+
+    if (PyList_GET_SIZE(PyTuple_GET_ITEM(steps, FETCHED)) > 0
+        || PyList_GET_SIZE(PyTuple_GET_ITEM(steps, DECRYPTED)) > 0) {
+        return 0;
+    }
+    clean = PyObject_GetAttrString(stream, "is_clean");
+    if (clean == NULL) {
+        return -1;
+    }
+    Py_DECREF(clean);
+    return clean == Py_True;
+}
+
+/* Give what was fetched to the stream; -1 with an exception, and it is lost. */
+static int
+give_to_stream(PyObject *stream, PyObject *steps, const unsigned char *bytes, Py_ssize_t size)
+{
+    PyObject *data = PyBytes_FromStringAndSize((const char *)bytes, size);
+    int status = -1;
+
+    if (data != NULL && PyObject_SetAttrString(stream, "is_clean", Py_False) == 0) {
+        status = PyList_Append(PyTuple_GET_ITEM(steps, FETCHED), data);
+    }
+    Py_XDECREF(data);
+    return status;
+}
+
+/* The plain text of what the stream was given, None if that is for Python to see; NULL with an exception. */
+static PyObject *
+open_what_came(const Borrowing *self, PyObject *steps)
+{
+    const Py_ssize_t limit = how_much(self);
+
+    return limit < 0 ? NULL : PyObject_CallFunction(PyTuple_GET_ITEM(steps, OPEN), "n", limit);
+}
+
+/* The first message in a plain text; or whatever Python makes of it. */
+static PyObject *
+look_into(const Borrowing *self, PyObject *text)
+{
+    Came came = {.bytes = (const unsigned char *)PyBytes_AS_STRING(text), .size = PyBytes_GET_SIZE(text),
+                 .buffer = text};
+
+    count_whole(self, &came);
+    return make_of(self, &came, LITTLE);
+}
+
+/* The same as `read_alone`, with TLS. */
+static PyObject *
+read_sealed(const Borrowing *self, PyObject *stream, PyObject *steps)
+{
+    unsigned char bytes[LITTLE];
+    const int clean = is_clean(stream, steps);
+    const ssize_t size = clean > 0 ? wait_for_bytes(self, bytes, LITTLE) : -1;
+    PyObject *error = PyErr_GetRaisedException(), *text, *got;
+
+    if (clean == 0) {
+        return go_on(self, NULL);
+    }
+    if (UNLIKELY(size < 0)) {
+        if (error != NULL) {
+            PyErr_SetRaisedException(error);
+            return NULL;
+        }
+        PyErr_SetFromErrno(PyExc_OSError);
+        return go_on_broken(self);
+    }
+    if (give_to_stream(stream, steps, bytes, size) < 0) {
+        Py_XDECREF(error);
+        return go_on_broken(self);
+    }
+    if (UNLIKELY(error != NULL)) {
+        PyErr_SetRaisedException(error);
+        return NULL;
+    }
+    text = open_what_came(self, steps);
+    if (text == NULL) {
+        return NULL;
+    }
+    got = PyBytes_CheckExact(text) ? look_into(self, text) : go_on(self, NULL);
+    Py_DECREF(text);
+    return got;
+}
+
+/* Read role, which may be gone afterwards. */
+static PyObject *
+read_one(const Borrowing *self)
+{
+    PyObject *steps = in_slot(self->reader, &self->slots[UNSEALING]);
+    PyObject *stream = in_slot(self->reader, &self->slots[STREAM]), *got;
+
+    if (steps == NULL || steps == Py_None) {
+        return read_alone(self);
+    }
+    if (stream == NULL || !is_unsealing(steps)) {
+        PyErr_SetString(PyExc_TypeError, "these are not the steps of a stream");
+        return NULL;
+    }
+    Py_INCREF(steps);
+    Py_INCREF(stream);
+    got = read_sealed(self, stream, steps);
+    Py_DECREF(stream);
+    Py_DECREF(steps);
     return got;
 }
 
@@ -2680,7 +2904,7 @@ receive_in_role(const Borrowing *self)
         got = go_on(self, NULL); /* something is left of earlier reads */
     }
     else {
-        got = read_alone(self);
+        got = read_one(self);
     }
     if (!lock_is_mine(self->lock)) { /* it was Python that let it go */
         return got;
@@ -2755,7 +2979,7 @@ borrower_receive(Borrower *self, PyObject *const *args, Py_ssize_t count)
 static int
 belong_together(const Slot *slots)
 {
-    for (int i = 0; i <= NOW; i++) {
+    for (int i = 0; i <= STREAM; i++) {
         if (!PyType_IsSubtype(slots[LENT].owner, slots[i].owner)) {
             return 0;
         }
@@ -2820,7 +3044,7 @@ borrower_dealloc(Borrower *self)
 
 PyDoc_STRVAR(
     borrower_doc,
-    "Borrower(*slots)\n--\n\nReads for those who receive, on plain sockets: one for all connections.\n\n"
+    "Borrower(*slots)\n--\n\nReads for those who receive, on sockets, with TLS too: one for all connections.\n\n"
     "The slots are those of wssync.engine.reader, in its order.");
 
 static PyMethodDef borrower_methods[] = {

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
+from itertools import repeat
 from typing import Any, Callable, Deque, List, Optional, Tuple
 
-__all__ = ["LITTLE", "MUCH", "Lender", "slots"]
+from wssync.transport.stream import Unsealing
+
+__all__ = ["LITTLE", "MUCH", "Lender", "Unsealer", "slots"]
 
 LITTLE, MUCH = 4096, 65_552
 
@@ -43,13 +47,13 @@ class Heartbeat:
 class Base:
     """The class that a reader is made from."""
 
-    __slots__ = ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now")
+    __slots__ = ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now", "_stream")
 
 
 class Lender(Base):
     """A reader."""
 
-    __slots__ = ("__dict__", "_descriptor", "_lock", "_unsettled", "asleep", "lent")
+    __slots__ = ("__dict__", "_descriptor", "_lock", "_unsealing", "_unsettled", "asleep", "lent")
 
     _little, _much = (LITTLE,), (MUCH,)
 
@@ -64,7 +68,13 @@ class Lender(Base):
         self._now: Callable[[], Any] = lambda: 5.0
         self._descriptor: Any = descriptor
         self._lock: Any = compiled.RoleLock()
+        self._unsealing: Any = None
+        self._stream: Any = None
         self._unsettled = self.asleep = self.lent = False
+
+    def read_by(self, stream: Unsealer) -> None:
+        """With TLS before the socket."""
+        self._stream, self._unsealing = stream, stream.steps
 
     def go_on(self, error: Optional[BaseException]) -> Any:
         """See `Reader.go_on`."""
@@ -98,6 +108,35 @@ class Lender(Base):
         return express
 
 
+class Unsealer:
+    """A stream with TLS, in a manner of speaking: each bit of the cipher text is the other one."""
+
+    def __init__(self) -> None:
+        self.is_clean: Any = True
+        self.fetched: List[bytes] = []
+        self.decrypted: List[bytes] = []
+        nothing: Any = None
+        self.steps: Any = Unsealing(nothing, self.fetched, self.decrypted, self.open)
+
+    def be_simple(self) -> None:
+        """From now on plain text is cipher text; to open it is one call of C, which nothing comes between."""
+        self.steps = self.steps._replace(open=partial(next, map(self.fetched.pop, repeat(0))))
+
+    def seal(self, data: bytes) -> bytes:
+        """One for the other."""
+        return bytes(0xFF ^ byte for byte in data)
+
+    def open(self, limit: int) -> Optional[bytes]:
+        """See `Unsealing.open`. A text that is longer than it may be is left to `recv`."""
+        assert len(self.fetched) == 1 and not self.is_clean and not self.decrypted and limit > 0
+        text = self.seal(self.fetched.pop())
+        if not 0 < len(text) <= limit:
+            self.decrypted.append(text)
+            return None
+        self.is_clean = True
+        return text
+
+
 class Told(Connection):
     """One that tells its reader when it is woken."""
 
@@ -113,8 +152,8 @@ class Told(Connection):
 def slots() -> Tuple[Any, ...]:
     """Those of them that a borrower is made with, in its order."""
     owned = (
-        (Lender, ("asleep", "_descriptor", "lent", "_lock", "_unsettled")),
-        (Base, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now")),
+        (Lender, ("asleep", "_descriptor", "lent", "_lock", "_unsealing", "_unsettled")),
+        (Base, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now", "_stream")),
         (Connection, ("closing_asked", "size_limit", "tally")),
         (Inbox, ("express", "has_had_messages")),
         (Heartbeat, ("heard_at",)),

@@ -1,4 +1,5 @@
-"""Sending at once over a plain socket, in both forms: in Python and compiled. They behave alike in all things.
+"""Sending at once over a socket, with TLS and without, in both forms: in Python and compiled. They behave alike in all
+things.
 
 A stand-in for the outbox writes down what it is told, so that each step can be made to fail.
 """
@@ -13,7 +14,7 @@ import sys
 import threading
 import unittest
 import weakref
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple, Type
 from unittest import mock
 
 from tests.interrupts import Interrupt
@@ -22,7 +23,7 @@ from tests.threads import Running
 from wssync.engine.accelerated import CompiledExpress
 from wssync.engine.express import SHORT, Express, make_express
 from wssync.engine.roles import Role
-from wssync.engine.ways import Direct
+from wssync.engine.ways import Direct, Sealed
 from wssync.errors import ConnectionClosed
 from wssync.protocol.deflate import Compressor, DeflateOptions, DeflateParameters
 from wssync.protocol.encoder import Encoder
@@ -30,6 +31,8 @@ from wssync.protocol.frames import Role as Side
 from wssync.protocol.frames import encode_frame
 from wssync.transport.stream import TCPStream
 from wssync.transport.waiting import Waker
+
+from .sealing import SealedStream
 
 FORMS = {"in Python": False, "compiled": True}
 BINARY = 0x82
@@ -69,6 +72,8 @@ class Outbox:
 
 
 class ExpressCase(unittest.TestCase):
+    kind_of_stream: Type[TCPStream] = TCPStream
+
     def make(self, compiled: bool, compressor: Optional[Compressor] = None) -> Any:
         """A short way over a new pair of sockets."""
         if compiled and CompiledExpress is None:
@@ -78,7 +83,7 @@ class ExpressCase(unittest.TestCase):
         self.peer.setblocking(False)
         waker = Waker()
         self.addCleanup(waker.close)
-        self.stream = TCPStream(left, waker)
+        self.stream: Any = self.kind_of_stream(left, waker)
         self.addCleanup(self.stream.close)
         self.encoder = Encoder(Side.CLIENT, compressor)
         self.keys: List[bytes] = []
@@ -111,6 +116,10 @@ class ExpressCase(unittest.TestCase):
         """Let the kernel take nothing more."""
         while self.stream.send(bytes(1000)):
             pass
+
+    def accepted(self, rest: Tuple[int, bytes]) -> int:
+        """How much of a frame the kernel has taken, as TLS keeps what it has not."""
+        return rest[0] - len(getattr(self.stream, "kept", b""))
 
     def key_of(self, frame: bytes) -> bytes:
         """The masking key in it."""
@@ -176,6 +185,7 @@ class SendingTests(ExpressCase):
             self.fill()
             self.assertEqual(express.send_at_once(BINARY, b"x" * size), "the message")
             [(_, first, payload, (accepted, frame))] = self.outbox.told
+            accepted = self.accepted((accepted, frame))
             self.assertEqual((first, payload, accepted), (BINARY, b"x" * size, 0))
             self.assertEqual(frame, encode_frame(BINARY, b"x" * size, self.key_of(frame)))
             self.assertEqual((self.counts(express), self.way(express).rest()), ((0, 0, 0), None))
@@ -190,6 +200,7 @@ class SendingTests(ExpressCase):
         while express.send_at_once(BINARY, payload) is True:
             self.came()
         [(_, _, _, (accepted, frame))] = self.outbox.told
+        accepted = self.accepted((accepted, frame))
         self.assertGreater(accepted, 0)
         self.assertTrue(self.came().endswith(frame[:accepted]))
         self.assertTrue(frame == encode_frame(BINARY, payload, self.key_of(frame)))
@@ -293,6 +304,7 @@ class SendingTests(ExpressCase):
         self.assertIsInstance(error, Interrupt)
         way = self.way(express)
         accepted, frame = way.rest()
+        accepted = self.accepted((accepted, frame))
         self.assertEqual((accepted, frame), (0, encode_frame(BINARY, b"x", self.key_of(frame))))
         way.forget()
         self.assertIsNone(way.rest())
@@ -347,12 +359,8 @@ class SendingTests(ExpressCase):
             self.outbox.told.clear()
             lock: Any = Lock(struck)
             if compiled:
-                assert CompiledExpress is not None
-                direct = self.stream.direct
-                assert direct is not None
-                express = CompiledExpress(
-                    self.outbox, lock, self.outbox.flush, self.encoder.fresh_keys, None, direct.descriptor, 0
-                )
+                with mock.patch.object(self.outbox.role, "lock", lock):
+                    express = make_express(self.outbox, self.encoder, self.stream, self.outbox.flush)
             else:
                 express._lock = lock
             with self.assertRaises(Interrupt):
@@ -384,6 +392,7 @@ class CompressingTests(ExpressCase):
         self.fill()
         self.assertEqual(express.send_at_once(0x81, b"text" * 100), "the message")
         [(_, first, payload, (accepted, frame))] = self.outbox.told
+        accepted = self.accepted((accepted, frame))
         self.assertEqual((first, payload, accepted, frame[0]), (0x81, b"text" * 100, 0, 0xC1))
 
     @cases(FORMS)
@@ -402,6 +411,98 @@ class CompressingTests(ExpressCase):
         self.assertIsNone(way.rest())
 
 
+class SealedSendingTests(SendingTests):
+    """The same with TLS before the socket."""
+
+    kind_of_stream = SealedStream
+
+
+class SealedCompressingTests(CompressingTests):
+    """The same with TLS before the socket."""
+
+    kind_of_stream = SealedStream
+
+
+@with_cases
+class SealingTests(ExpressCase):
+    """What TLS may do besides."""
+
+    kind_of_stream = SealedStream
+
+    @cases(FORMS)
+    def test_what_cannot_be_sealed_now(self, compiled: bool) -> None:
+        """It goes another way, whole; compressed or not."""
+        for compressor in (None, Compressor(DeflateParameters(False, False, 15, 15), Side.CLIENT, DeflateOptions())):
+            express = self.make(compiled, compressor)
+            self.fill()
+            self.stream.LONGEST = 0
+            self.assertEqual(express.send_at_once(BINARY, b"x" * 500), "the message")
+            [(_, first, payload, (accepted, frame))] = self.outbox.told
+            self.assertEqual((first, payload, accepted, self.stream.kept), (BINARY, b"x" * 500, 0, b""))
+            self.assertEqual(frame[0], BINARY if compressor is None else BINARY | 0x40)
+            self.assertEqual((self.way(express).rest(), self.counts(express)), (None, (0, 0, 0)))
+
+    @cases(FORMS)
+    def test_a_failure(self, compiled: bool) -> None:
+        """Rule 117: the connection is broken, and the outbox is told the error as it is."""
+        express = self.make(compiled)
+        error = ConnectionClosed("the connection was lost")
+        with self.seal(express, mock.Mock(side_effect=error)) as express:
+            self.assertIs(express.send_at_once(BINARY, b"x"), False)
+        self.assertEqual((self.outbox.told, self.came()), ([("broke", error)], b""))
+        self.assertFree()
+
+    @cases(FORMS)
+    def test_an_interrupt(self, compiled: bool) -> None:
+        """Every record counts: one that was made and not sent is missed by the peer."""
+        express = self.make(compiled)
+        self.outbox.is_broken = False
+        with self.seal(express, mock.Mock(side_effect=Interrupt)) as express, self.assertRaises(Interrupt):
+            express.send_at_once(BINARY, b"x")
+        with self.assertRaisesRegex(ConnectionClosed, "^sending was interrupted$"):
+            self.way(express).rest()
+        self.way(express).forget()
+        self.assertIsNone(self.way(express).rest())
+        self.assertFree()
+
+    @cases(FORMS)
+    def test_an_interrupt_of_keeping(self, compiled: bool) -> None:
+        """What the kernel did not take is kept when the outbox asks again."""
+        express = self.make(compiled)
+        self.fill()
+        with mock.patch.object(self.outbox, "keep_rest", return_value="the message"):
+            express.send_at_once(BINARY, b"hello")
+        way = self.way(express)
+        with self.keep(express, mock.Mock(side_effect=Interrupt)), self.assertRaises(Interrupt):
+            way.rest()
+        for _ in range(2):
+            accepted, frame = way.rest()
+            self.assertEqual((accepted, self.stream.kept), (len(frame), frame))
+        way.forget()
+        self.assertIsNone(way.rest())
+
+    @contextlib.contextmanager
+    def seal(self, express: Any, seal: Any) -> Iterator[Any]:
+        """Let TLS do that instead."""
+        if isinstance(express, Express):
+            with mock.patch.object(express._way, "_seal", seal):
+                yield express
+            return
+        with mock.patch.object(self.stream, "_seal", seal):
+            self.outbox.express = express = make_express(self.outbox, self.encoder, self.stream, self.outbox.flush)
+            yield express
+
+    @contextlib.contextmanager
+    def keep(self, express: Any, keep: Any) -> Iterator[None]:
+        """Let that keep what is not sent."""
+        if isinstance(express, Express):
+            with mock.patch.object(express._way, "_keep", keep):
+                yield
+        else:
+            with mock.patch.object(SealedStream, "kept", property(None, lambda stream, rest: keep(rest))):
+                yield
+
+
 @needs_compiled
 class CompiledTests(ExpressCase):
     """What the compiled form alone can be asked."""
@@ -417,6 +518,8 @@ class CompiledTests(ExpressCase):
             "compress": None,
             "descriptor": direct.descriptor,
             "flags": direct.send_flags,
+            "seal": None,
+            "keep": None,
         }
         return tuple({**named, **others}.values())
 
@@ -425,13 +528,16 @@ class CompiledTests(ExpressCase):
         self.express = self.make(True)
         self.kind: Any = CompiledExpress
 
-    def test_it_is_what_a_plain_socket_gets(self) -> None:
-        """And nothing else: where a stream has no socket of its own, it is Python's."""
+    def test_it_is_what_a_socket_gets(self) -> None:
+        """With one step of TLS before it too, and nothing else: where a stream is more than that, it is Python's."""
         self.assertIs(type(self.express), CompiledExpress)
         with mock.patch.object(TCPStream, "direct", None):
             short = make_express(self.outbox, self.encoder, self.stream, self.outbox.flush)
         self.assertIs(type(short), Express)
         self.assertIs(type(self.make(False)._way), Direct)
+        self.kind_of_stream = SealedStream
+        self.assertIs(type(self.make(True)), CompiledExpress)
+        self.assertIs(type(self.make(False)._way), Sealed)
 
     def test_refusals_of_a_message(self) -> None:
         """What is no first byte or no bytes is not sent, and the role stays free."""
@@ -444,7 +550,7 @@ class CompiledTests(ExpressCase):
         self.assertFree()
 
     def test_refusals_of_what_it_is_made_of(self) -> None:
-        """It is made once, of seven things."""
+        """It is made once, of nine things."""
         good = self.arguments()
         for arguments in (good[:-1], (*good, 1), self.arguments(descriptor="x"), self.arguments(flags=1 << 70), ()):
             with self.assertRaises((TypeError, OverflowError)):
@@ -475,6 +581,16 @@ class CompiledTests(ExpressCase):
         """Bytes or None; anything else leaves open what the compressor has seen."""
         self.outbox.is_broken = False
         express = self.kind(*self.arguments(compress=lambda payload: "text"))
+        self.outbox.express = express
+        with self.assertRaises(TypeError):
+            express.send_at_once(BINARY, b"x")
+        with self.assertRaises(ConnectionClosed):
+            express.rest()
+
+    def test_what_seals_nothing(self) -> None:
+        """Bytes or None; anything else leaves open what TLS has seen."""
+        self.outbox.is_broken = False
+        express = self.kind(*self.arguments(seal=lambda frame: "text"))
         self.outbox.express = express
         with self.assertRaises(TypeError):
             express.send_at_once(BINARY, b"x")
@@ -541,21 +657,27 @@ class CompiledTests(ExpressCase):
         payload, frames = bytes(bytearray(300)), bytes(bytearray(b"abcd"))
         express = self.kind(*self.arguments(fresh_keys=lambda: frames, compress=lambda message: message))
         self.outbox.express = express
-        watched = (payload, express, self.outbox, self.outbox.role.lock, True, False)
-        express.send_at_once(BINARY, payload)
+        keep: List[bytes] = []
+        sealed = self.kind(*self.arguments(fresh_keys=lambda: frames, seal=lambda frame: payload, keep=keep.append))
+        watched = (payload, frames, express, sealed, self.outbox, self.outbox.role.lock, True, False)
 
         def counts() -> List[int]:
-            return [sys.getrefcount(one) for one in watched] + [sys.getrefcount(frames)]
+            return [sys.getrefcount(one) for one in watched]
 
-        before = counts()
-        for _ in range(50):
-            express.send_at_once(BINARY, payload)
+        for short in (express, sealed):
+            self.outbox.express = short
+            short.send_at_once(BINARY, payload)
+            before = counts()
+            for _ in range(50):
+                short.send_at_once(BINARY, payload)
+                self.came()
+            self.fill()
+            for _ in range(50):
+                short.send_at_once(BINARY, payload)
+                self.outbox.told.clear()
+                keep.clear()
+            self.assertEqual(counts(), before)
             self.came()
-        self.fill()
-        for _ in range(50):
-            express.send_at_once(BINARY, payload)
-            self.outbox.told.clear()
-        self.assertEqual(counts(), before)
 
     def test_it_is_collected(self) -> None:
         """It and its outbox know each other; once nobody else knows them they go."""

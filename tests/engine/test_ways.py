@@ -16,9 +16,9 @@ from wssync.errors import ConnectionClosed
 from wssync.protocol.deflate import Compressor, DeflateOptions, DeflateParameters
 from wssync.protocol.encoder import Encoder
 from wssync.protocol.frames import Opcode, Role
-from wssync.transport.stream import Sealing, TCPStream
 from wssync.transport.waiting import Waker
 
+from .sealing import SealingStream
 from .support import Frame, MemoryStream, frames_in
 
 KINDS: Dict[str, Type[Any]] = {
@@ -29,24 +29,6 @@ KINDS: Dict[str, Type[Any]] = {
 BINARY = 0x82
 BIG = bytes(range(256)) * 240
 """More than a small buffer of the kernel takes at once."""
-
-
-class SealingStream(TCPStream):
-    """Encrypts, in a manner of speaking, what is not too long; and keeps what it is told to."""
-
-    LONGEST = 65_536
-    kept = b""
-
-    @property
-    def sealing(self) -> Sealing:
-        """See `Stream.sealing`."""
-        return Sealing(self._seal, self._sock.send, self._send_flags, self._keep)
-
-    def _seal(self, data: bytes) -> Optional[bytes]:
-        return None if self.kept or len(data) > self.LONGEST else data
-
-    def _keep(self, rest: bytes) -> None:
-        self.kept = rest
 
 
 class WayTestCase(unittest.TestCase):

@@ -19,8 +19,8 @@ PLANTED = {
     "one byte too many to mask": ("case 3:", "case 3: to[3] = from[3];"),
     "eight bytes where seven are left": ("for (; size >= 8; size -= 8, from", "for (; size >= 7; size -= 8, from"),
     "a frame without room for its key": (
-        "frame = PyBytes_FromStringAndSize(NULL, header_size + payload.size);",
-        "frame = PyBytes_FromStringAndSize(NULL, header_size + payload.size - (key ? 4 : 0));",
+        "frame = PyBytes_FromStringAndSize(NULL, header_size + size);",
+        "frame = PyBytes_FromStringAndSize(NULL, header_size + size - (key ? 4 : 0));",
     ),
     "text that is looked at too far": (
         "for (; size > 0; size--, bytes++) {",
@@ -73,6 +73,10 @@ PLANTED_WITHIN = {
     "a message that is not all there": (
         "return came->payload != NULL && came->filled == PyBytes_GET_SIZE(came->payload);",
         "return came->payload != NULL;",
+    ),
+    "a record that TLS does not see": (
+        "status = PyList_Append(PyTuple_GET_ITEM(steps, FETCHED), data);",
+        "status = steps == NULL ? -1 : 0;",
     ),
     "a message that lies nowhere": ("self->lying = found;", "self->lying = found + 1;"),
     "a payload longer than the data": (

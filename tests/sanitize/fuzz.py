@@ -16,7 +16,7 @@ import time
 from collections import deque
 from typing import Any, Callable, Deque, List, Optional, Tuple
 
-from tests.engine.lending import LITTLE, MUCH, Lender, slots
+from tests.engine.lending import LITTLE, MUCH, Lender, Unsealer, slots
 from tests.protocol.soups import noise, soup
 from wssync.protocol import frames
 
@@ -31,7 +31,7 @@ def fuzz(compiled: Any, seed: int, seconds: float) -> int:
     end = time.monotonic() + seconds
     rounds = 0
     while time.monotonic() < end:
-        play = draw.choice((_mask, _encode, _cut, _cut, _row, _row, _send, _receive))
+        play = draw.choice((_mask, _encode, _cut, _cut, _row, _row, _send, _receive, _receive_with_tls))
         play(compiled, draw)
         rounds += 1
     return rounds
@@ -96,13 +96,17 @@ def _send(compiled: Any, draw: random.Random) -> None:
         here, there = _sockets(stack)
         outbox = Outbox()
         lock = draw.choice((threading.RLock, compiled.RoleLock))()
-        express = compiled.Express(outbox, lock, int, lambda: key * 3, compress, here.fileno(), 0)
+        seal, keep = draw.choice(((None, None), (_seal, outbox.kept.append), (lambda frame: None, None)))
+        express = compiled.Express(outbox, lock, int, lambda: key * 3, compress, here.fileno(), 0, seal, keep)
         outbox.express = express
-        for _ in range(before):
+        for _ in range(before if seal in (None, _seal) else 0):
             express.send_at_once(0x88, b"")
         outcome = express.send_at_once(first, payload)
         here.close()
-        sent = b"".join(iter(lambda: there.recv(1 << 20), b""))[6 * before :]
+        sent = b"".join(iter(lambda: there.recv(1 << 20), b""))
+    if seal is _seal:
+        sent = _seal(sent + b"".join(outbox.kept))
+    sent = sent[6 * before :]
     if size > 65_536:
         assert (outcome, sent, outbox.rest) == (False, b"", None), size
         return
@@ -119,6 +123,9 @@ class Outbox:
     express: Any = None
     rest: Optional[Tuple[int, bytes]] = None
 
+    def __init__(self) -> None:
+        self.kept: List[bytes] = []
+
     def keep_rest(self, way: Any, first: int, payload: bytes) -> object:
         """Note what is left."""
         self.rest = way.rest()
@@ -129,6 +136,39 @@ class Outbox:
         """Let the error go on."""
         way.forget()
         return False
+
+
+def _seal(frame: bytes) -> bytes:
+    """One for the other, in place of TLS."""
+    return frame.translate(_TURNED)
+
+
+_TURNED = bytes(range(255, -1, -1))
+
+
+def _receive_with_tls(compiled: Any, draw: random.Random) -> None:
+    data = soup(draw, longest=draw.choice((200, 5000)))[: LITTLE + 10]
+    most, limit = draw.choice((1, 10, LITTLE)), draw.choice((None, None, draw.randrange(-2, 300)))
+    got: List[Any] = []
+    unsealer = Unsealer()
+    with contextlib.ExitStack() as stack:
+        here, there = _sockets(stack)
+        if data:
+            here.send(unsealer.seal(data))
+        here.close()
+        lender = Lender(compiled, there.fileno())
+        lender.read_by(unsealer)
+        lender._most, lender._connection.size_limit = (most,), limit
+        lender._inbox.express = compiled.Row() if draw.random() < 0.8 else deque()
+        compiled.Borrower(*slots()).receive(lender, got)
+        left = unsealer.seal(b"".join(iter(lambda: there.recv(1 << 20), b"")))
+    if not lender.told:
+        messages: List[Any] = []
+        assert frames.cut_messages(data, 0, limit, messages) == (len(data), lender.counts[1]), (data, most, limit)
+        assert messages == [*got, *lender.express], (data, most, limit, got, list(lender.express))
+    else:
+        assert got == ["gone on"] and lender.counts[:3] == (0, 0, 0), (data, most, limit, got)
+        assert b"".join([*lender._box, *unsealer.decrypted]) + left == data, (data, most, limit)
 
 
 def _receive(compiled: Any, draw: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""Tests of `wssync.transport.decryption`: `recv_into`, and exceptions from outside; and of `sealing`.
+"""Tests of `wssync.transport.decryption`: `recv_into`, and exceptions from outside; and of `sealing` and `unsealing`.
 
 The other end is that of `test_tls_stream`. Interrupts strike after each call in turn, so that none is left out.
 """
@@ -160,7 +160,7 @@ class ReceivingIntoTests(IntoTestCase):
 
         def find(limit: int, fetch: object) -> bool:
             self.stream._decrypted.append(b"abc")
-            self.stream._ended, self.stream._is_clean = True, False
+            self.stream._ended, self.stream.is_clean = True, False
             return False
 
         with mock.patch.object(self.stream, "_prepare", find):
@@ -660,14 +660,14 @@ class SealingTests(MemoryTestCase):
         assert sealed is not None
         self.assertFalse(self.stream.has_output)
         self.assertEqual(self.peer.read(), b"")
-        self.assertEqual(self.sealing.send(sealed, self.sealing.send_flags), len(sealed))
+        self.assertEqual(self.sealing.direct.send(sealed, self.sealing.direct.send_flags), len(sealed))
         self.assertEqual(self.peer.read(), b"hello")
 
     def test_what_the_kernel_did_not_take_goes_first(self) -> None:
         """It is kept, and nothing else is sealed before it has gone."""
         sealed = self.sealing.seal(b"hello")
         assert sealed is not None
-        self.sealing.send(sealed[:7], 0)
+        self.sealing.direct.send(sealed[:7], 0)
         self.sealing.keep(sealed[7:])
         self.assertTrue(self.stream.has_output)
         self.assertIsNone(self.sealing.seal(b"more"))
@@ -680,14 +680,24 @@ class SealingTests(MemoryTestCase):
             self.stream._object.write(b"answer, ")
         sealed = self.sealing.seal(b"hello")
         assert sealed is not None
-        self.sealing.send(sealed, 0)
+        self.sealing.direct.send(sealed, 0)
         self.assertFalse(self.stream.has_output)
         self.assertEqual(self.peer.read(), b"answer, hello")
 
-    def test_what_is_longer_than_a_record_is_not_sealed(self) -> None:
-        """It takes several steps."""
-        self.assertIsNotNone(self.sealing.seal(bytes(16384)))
-        self.assertIsNone(self.sealing.seal(bytes(16385)))
+    def test_what_is_longer_than_a_record(self) -> None:
+        """It becomes several, in order, and all of them are there at once."""
+        for size in (16384, 16385, 65_550):
+            data = random.Random(size).randbytes(size)
+            sealed = self.sealing.seal(data)
+            assert sealed is not None
+            self.assertFalse(self.stream.has_output)
+            self.sealing.direct.send(sealed, 0)
+            self.assertTrue(self.peer.read() == data, size)
+
+    def test_what_is_longer_than_a_frame_is_not_sealed(self) -> None:
+        """What is held for the kernel at once has a bound."""
+        self.assertIsNone(self.sealing.seal(bytes(81_921)))
+        self.assertFalse(self.stream.has_output)
 
     def test_nothing_is_sealed_while_tls_must_read(self) -> None:
         """Before the handshake is done, for example."""
@@ -701,6 +711,125 @@ class SealingTests(MemoryTestCase):
         with self.assertRaises(ConnectionClosed) as caught:
             self.sealing.seal(b"x")
         self.assertIsInstance(caught.exception.__cause__, ssl.SSLError)
+
+
+class UnsealingTests(IntoTestCase):
+    """`unsealing`: the steps of a `patient_recv`."""
+
+    kind = SocketPeer
+
+    def setUp(self) -> None:
+        super().setUp()
+        unsealing = self.stream.unsealing
+        assert unsealing is not None
+        self.steps = unsealing
+        self.write(b"before")
+        self.assertEqual(self.stream.recv(100), b"before")
+        self.assertOpen()
+
+    def assertOpen(self, is_open: bool = True) -> None:
+        """Whether the short way may be gone."""
+        self.assertIs(self.stream.is_clean, is_open)
+        if is_open:
+            self.assertEqual((self.steps.fetched, self.steps.decrypted, self.stream.pending), ([], [], False))
+
+    def give(self, data: bytes) -> None:
+        """What one has to do who has fetched this."""
+        self.stream.is_clean = False
+        self.steps.fetched.append(data)
+
+    def test_there_is_none_without_a_socket(self) -> None:
+        """Behind TLS through a proxy's TLS is more than that."""
+        self.assertIsNone(TLSStream(MemoryPeer(server_context()), client_context(), "localhost").unsealing)
+
+    def test_the_steps_are_a_recv(self) -> None:
+        """What is opened was fetched by whoever asks; the way is open again."""
+        for text in (b"hello", b"x" * 4000, b"again"):
+            self.write(text)
+            self.give(self.peer.cipher())
+            self.assertEqual(self.steps.open(10_000), text)
+            self.assertOpen()
+
+    def test_several_records(self) -> None:
+        """All of them at once, as far as the limit; the rest is for `recv`."""
+        self.write(b"one", b"two", b"three")
+        self.give(self.peer.cipher())
+        self.assertEqual(self.steps.open(100), b"onetwothree")
+        self.assertOpen()
+        self.write(b"one", b"two")
+        self.give(self.peer.cipher())
+        self.assertEqual(self.steps.open(4), b"onet")
+        self.assertOpen(False)
+        self.assertEqual(self.stream.recv(4), b"wo")
+        self.assertOpen()
+        self.write(b"longer")
+        self.give(self.peer.cipher())
+        self.assertEqual(self.steps.open(4), b"long")
+        self.assertEqual(self.stream.recv(4), b"er")
+
+    def test_what_is_no_text(self) -> None:
+        """Part of a record, the end, nonsense: `recv` has the rest of it, or tells."""
+        self.write(b"hello")
+        cipher = self.peer.cipher()
+        self.give(cipher[:10])
+        self.assertIsNone(self.steps.open(100))
+        self.peer.queue = [cipher[10:]]
+        self.assertEqual(self.stream.recv(100), b"hello")
+        self.assertOpen()
+        forged = self.forged()
+        self.give(forged)
+        self.assertIsNone(self.steps.open(100))
+        self.assertOpen(False)
+        with self.assertRaises(ConnectionClosed):
+            self.stream.recv(100)
+
+    def test_the_end(self) -> None:
+        """Rule 177: it is the same as that of `recv`, behind the text before it."""
+        self.write(b"last")
+        self.give(self.peer.cipher())
+        self.assertEqual(self.steps.open(100), b"last")
+        self.give(b"")
+        self.assertIsNone(self.steps.open(100))
+        self.assertOpen(False)
+        self.assertEqual(self.stream.recv(100), b"")
+
+    def test_what_has_to_be_answered(self) -> None:
+        """Then the text is for `recv`, whose caller asks whether there is output."""
+        self.write(b"hello")
+        with self.stream._lock:
+            self.stream._object.write(b"answer")
+        self.give(self.peer.cipher())
+        self.assertIsNone(self.steps.open(100))
+        self.assertOpen(False)
+        self.assertTrue(self.stream.has_output)
+        self.assertEqual(self.stream.recv(100), b"hello")
+        self.assertOpen()
+
+    def test_an_interrupt_at_any_call(self) -> None:
+        """The text is given, or comes from the next `recv`; nothing is waited for before that."""
+        number, hit = 0, True
+        while hit:
+            self.write(b"hello")
+            self.give(self.peer.cipher())
+            got: List[Optional[bytes]] = []
+
+            def read(got: List[Optional[bytes]] = got) -> None:
+                got.extend(map(self.steps.open, (100,)))
+
+            hit = interrupted_at(number, read)
+            if not got:
+                self.assertTrue(self.stream.pending or self.stream.is_clean, number)
+                got.append(self.stream.recv(100))
+            self.assertEqual(got, [b"hello"], f"after call {number}")
+            self.assertOpen()
+            number += 1
+        self.assertGreater(number, 3)
+
+
+class UnsealingWithTLS12Tests(UnsealingTests):
+    """The same over TLS 1.2."""
+
+    version = TLS_1_2
 
 
 class SealingWithTLS12Tests(SealingTests):

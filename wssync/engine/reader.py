@@ -47,6 +47,7 @@ class Reader(Receiver):
         "_lock",
         "_seen_turn",
         "_slot",
+        "_unsealing",
         "_unsettled",
         "asleep",
         "lent",
@@ -54,7 +55,10 @@ class Reader(Receiver):
 
     def __init__(self, connection: Connection, stream: Stream, decoder: Decoder) -> None:
         super().__init__(connection, stream, decoder)
-        direct = self._direct
+        direct, self._unsealing = self._direct, None
+        if direct is None:
+            self._unsealing = unsealing = stream.unsealing
+            direct = None if unsealing is None else unsealing.direct
         self._descriptor = -1 if direct is None else direct.descriptor
         self._borrower = None if direct is None or self._patient is None else _BORROWER
         self._lock = self.role.lock
@@ -168,8 +172,8 @@ class Reader(Receiver):
                             got = self._read_one()
                         if got is None:
                             got = self._read_for_caller(seconds)
-                        if self._direct is None and self._stream.has_output:
-                            self._unsettled = True
+                if self._direct is None and taken and self._stream.has_output:
+                    self._unsettled = True
             except BaseException:
                 if taken:
                     self._is_fresh = False  # before another has the role: it must look at what is left here
@@ -293,7 +297,7 @@ class Reader(Receiver):
 
     def _aim(self) -> None:
         """To the end of the message that was begun, if that is near: from there on the compiled form goes on."""
-        if self._borrower is not None and 0 < self._decoded[0].lacking < ROOM_FROM:
+        if self._borrower is not None and self._direct is not None and 0 < self._decoded[0].lacking < ROOM_FROM:
             self._most = (self._decoded[0].lacking,)
 
     @property
@@ -379,8 +383,8 @@ class Reader(Receiver):
 
 
 _SLOTS = (
-    (Reader, ("asleep", "_descriptor", "lent", "_lock", "_unsettled")),
-    (Receiver, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now")),
+    (Reader, ("asleep", "_descriptor", "lent", "_lock", "_unsealing", "_unsettled")),
+    (Receiver, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now", "_stream")),
     (State, ("closing_asked", "size_limit", "tally")),
     (Inbox, ("express", "has_had_messages")),
     (Heartbeat, ("heard_at",)),

@@ -6,7 +6,7 @@
 | `Sealed`   | encodes, encrypts, and makes the system call  | TLS on a plain socket                                 |
 | `Direct`   | encodes, and makes the system call itself     | a plain socket                                        |
 
-`Compressing` stands before any of them. With the accelerator there is none on a plain socket: see `express`.
+`Compressing` stands before any of them. With the accelerator the last two are within that: see `express`.
 
 An interrupt (Ctrl-C, in a thread that sends) may come after any call. So what the kernel took is on record before
 Python can raise anything, and stays there until nothing more can be lost.
@@ -124,7 +124,8 @@ class Sealed(Staged):
         self._sealed: List[Any] = [None]
         self._sent: List[int] = []
         # Made once: each `next` sends what is sealed by then, and stores how much the kernel took, in one C call.
-        counts = map(sealing.send, map(self._sealed.__getitem__, repeat(0)), repeat(sealing.send_flags))
+        direct = sealing.direct
+        counts = map(direct.send, map(self._sealed.__getitem__, repeat(0)), repeat(direct.send_flags))
         self._send_next = map(self._sent.append, counts)
 
     def send(self, first: int, payload: bytes) -> int:

@@ -18,7 +18,7 @@ from functools import partial
 from itertools import islice, repeat
 
 from ..hints import Any, Callable, Iterator, List, Optional, Union
-from .stream import Direct, Stream, connection_lost, is_of_socket
+from .stream import Direct, Stream, Unsealing, connection_lost, is_of_socket
 
 __all__ = ["LITTLE", "RECORD", "Decryption"]
 
@@ -78,7 +78,10 @@ class Decryption(Stream):
         self._more = False  # the object may have more to decrypt
         self._filled: List[int] = []  # bytes in the memory of a `recv_into` that has not returned
         self._most = [LITTLE]  # bytes to fetch next
-        self._is_clean = False  # nothing is pending, and little is to be fetched: the short way is open
+        self.is_clean = False
+        """Nothing is pending once all that is decrypted was returned, and little is to be fetched: the short way is
+        open. The reading thread's.
+        """
         self._fetch_now = self._fetching(lower.recv)
         self._feed_next: Iterator[int] = map(self._incoming.write, map(self._fetched.pop, repeat(0)))
         self._open_next: Step = map(self._decrypted.append, map(self._raw.read, self._feed_next))
@@ -98,7 +101,7 @@ class Decryption(Stream):
 
         `None` also when only part of a record has come, or records that carry no data.
         """
-        if not self._prepare(self._fetch_now, limit):
+        if not self._prepare(limit, self._fetch_now):
             return self._tell()
         text = self._decrypted[0]
         del self._decrypted[0]  # no call from here to the caller, for after one an exception from outside may come
@@ -110,8 +113,24 @@ class Decryption(Stream):
         return None if self._patient is None else partial(self._recv_patiently, self._fetching(self._patient))
 
     def _recv_patiently(self, fetch: Step, limit: int) -> Optional[bytes]:
-        if not self._prepare(fetch, limit):
+        if not self._prepare(limit, fetch):
             return self._tell()
+        text = self._decrypted[0]
+        del self._decrypted[0]  # as in `recv`
+        return text
+
+    @property
+    def unsealing(self) -> Optional[Unsealing]:
+        """See `Stream.unsealing`. Where nothing but the socket is below."""
+        direct = self._direct
+        return None if direct is None else Unsealing(direct, self._fetched, self._decrypted, self._open)
+
+    def _open(self, limit: int) -> Optional[bytes]:
+        if not self._open_alone(limit):
+            return None
+        if self._outgoing.pending:  # an answer to what was decrypted: whoever asks for that once more sends it
+            self.is_clean = False
+            return None
         text = self._decrypted[0]
         del self._decrypted[0]  # as in `recv`
         return text
@@ -124,18 +143,22 @@ class Decryption(Stream):
     def _fetching(self, fetch: Callable[[int], Optional[bytes]]) -> Step:
         return map(self._fetched.append, map(fetch, map(self._most.__getitem__, repeat(0))))
 
-    def _prepare(self, fetch: Step, limit: int) -> bool:
-        """Bring what is to be received to the head of what is decrypted; False if there is nothing.
-
-        Nearly always one short record comes alone. It is fetched, fed and decrypted here, with as few calls as it
-        takes: each of them on the way from the socket to the message is felt.
-        """
-        fetched, decrypted = self._fetched, self._decrypted
-        if decrypted or not self._is_clean:
+    def _prepare(self, limit: int, fetch: Step) -> bool:
+        """Bring what is to be received to the head of what is decrypted; False if there is nothing."""
+        if self._decrypted or not self.is_clean:
             return self._prepare_all(limit, fetch)
-        self._is_clean = is_alone = False
+        self.is_clean = False
         next(fetch)
-        data = fetched[0]
+        return self._open_alone(limit)
+
+    def _open_alone(self, limit: int) -> bool:
+        """The same when something has been fetched, and nothing else was there.
+
+        Nearly always that is one short record alone. It is fed and decrypted here, with as few calls as it takes: each
+        of them on the way from the socket to the message is felt.
+        """
+        decrypted, is_alone = self._decrypted, False
+        data = self._fetched[0]
         if data and len(data) < LITTLE:
             with self._lock:
                 self._more = True
@@ -155,7 +178,7 @@ class Decryption(Stream):
                         self._look(decrypted, 0)
         if not is_alone or len(decrypted[0]) > limit:
             return self._prepare_all(limit)
-        self._is_clean = True
+        self.is_clean = True
         return True
 
     def _prepare_all(self, limit: int, fetch: Optional[Step] = None) -> bool:
@@ -168,7 +191,7 @@ class Decryption(Stream):
         is_there = self._collect(limit)
         # `_more` first: when that is false, all is there that `shutdown_write` may have found.
         if not self._more and len(self._decrypted) == is_there and not (self._fetched or self._filled or self._ended):
-            self._is_clean = self._most[0] == LITTLE
+            self.is_clean = self._most[0] == LITTLE
         return is_there
 
     def _collect(self, limit: int) -> bool:
@@ -224,7 +247,7 @@ class Decryption(Stream):
         fetched, filled = self._fetched, self._filled
         begun = count = sum(filled)
         size = len(memory)
-        self._is_clean = False
+        self.is_clean = False
         fill_next = self._filling(memory)
         while count < size and not (self._decrypted or self._ended):
             if not (self._more or fetched):
@@ -309,7 +332,7 @@ class Decryption(Stream):
             self._explain(error)
             return False
         except BaseException:
-            if not store[before + records - 1 :]:  # as in `_prepare`
+            if not store[before + records - 1 :]:  # as in `_open_alone`
                 self._failure, self._ended, self._more = _DROPPED, True, False
             raise
         return self._look(store, before)

@@ -20,13 +20,13 @@ import threading
 from abc import ABC, abstractmethod
 
 from ..errors import ConnectionClosed
-from ..hints import TYPE_CHECKING, Callable, List, NamedTuple, Optional, Tuple, Union
+from ..hints import TYPE_CHECKING, Any, Callable, List, NamedTuple, Optional, Tuple, Union
 from .waiting import Watch
 
 if TYPE_CHECKING:
     from .waiting import Waker
 
-__all__ = ["Address", "Direct", "Sealing", "Stream", "TCPStream"]
+__all__ = ["Address", "Direct", "Sealing", "Stream", "TCPStream", "Unsealing"]
 
 Address = Tuple[str, int]
 """An IP address in its usual text form, and a port."""
@@ -79,11 +79,27 @@ class Sealing(NamedTuple):
     seal: Callable[[bytes], Optional[bytes]]
     """Takes all of the data and gives what is to be sent for it, or takes nothing and gives `None`: then `send` it.
     `ConnectionClosed` as from `send`."""
-    send: Callable[[bytes, int], int]
-    """The socket's own, as in `Direct`."""
-    send_flags: int
+    direct: Direct
+    """To send that."""
     keep: Callable[[bytes], None]
     """Called with what the kernel did not take of that, which the next `flush` hands down."""
+
+
+class Unsealing(NamedTuple):
+    """The two steps of a `patient_recv`, apart, for who fetches in the place of the stream.
+
+    As long as the stream's `is_clean` is true and the two lists are empty, `recv` has nothing to tell before bytes are
+    fetched. Whoever has some makes `is_clean` false, appends them to `fetched`, and calls `open`. From then on the
+    stream answers for them: after an exception from outside, or without an answer of `open`, `recv` tells what became
+    of them.
+    """
+
+    direct: Direct
+    """To fetch, at most 4096 bytes at a time."""
+    fetched: List[Any]
+    decrypted: List[bytes]
+    open: Callable[[int], Optional[bytes]]
+    """What `recv` with this limit has to tell, if that is bytes."""
 
 
 class Stream(ABC):
@@ -138,6 +154,11 @@ class Stream(ABC):
     @property
     def sealing(self) -> Optional[Sealing]:
         """The steps of `send`, where all that stands behind it is one step and the socket."""
+        return None
+
+    @property
+    def unsealing(self) -> Optional[Unsealing]:
+        """The steps of `patient_recv`, where all that stands behind it is one step and the socket."""
         return None
 
     @property

@@ -100,14 +100,19 @@ class TLSStream(Decryption):
     def sealing(self) -> Optional[Sealing]:
         """See `Stream.sealing`. Where nothing but the socket is below."""
         direct = self._direct
-        return None if direct is None else Sealing(self._seal, direct.send, direct.send_flags, self._keep)
+        return None if direct is None else Sealing(self._seal, direct, self._keep)
 
     def _seal(self, data: bytes) -> Optional[bytes]:
-        if self._unsent or len(data) > RECORD:
+        size = len(data)
+        if self._unsent or size > PLAIN_TEXT + RECORD:
             return None
         try:
             with self._lock:
-                self._raw.write(data)
+                if size <= RECORD:
+                    self._raw.write(data)
+                else:
+                    for start in range(0, size, RECORD):
+                        self._raw.write(data[start : start + RECORD])
                 return self._outgoing.read()
         except ssl.SSLWantReadError:
             return None  # see `send`
