@@ -21,7 +21,7 @@ from wssync.protocol import deflate, messages, utf8
 from wssync.protocol.deflate import Compressor, DeflateOptions, DeflateParameters, Inflater
 from wssync.protocol.encoder import Encoder
 from wssync.protocol.frames import Opcode, Role
-from wssync.protocol.messages import MAX_EMPTY_FRAGMENTS, Close, Decoded, Decoder, Event, Fault, Ping, Pong
+from wssync.protocol.messages import MAX_EMPTY_FRAGMENTS, ROOM_FROM, Close, Decoded, Decoder, Event, Fault, Ping, Pong
 
 CLIENT, SERVER = Role
 TAIL = b"\x00\x00\xff\xff"
@@ -838,6 +838,7 @@ class Interrupter:
         return self
 
 
+@with_cases
 class RoomTests(unittest.TestCase):
     """Bytes of a long frame that go straight to their place."""
 
@@ -874,18 +875,35 @@ class RoomTests(unittest.TestCase):
         self.assertTrue(last.is_between)
 
     def test_it_is_filled_before_there_is_more(self) -> None:
-        """Up to what is not worth a read; then there is four times as much as has come, and never more than is left."""
+        """Up to what is not worth a read; then there is more, to the end of the message or a power of a fourth."""
         victim, last = self.begun(BINARY, 500_000)
         rooms = []
-        for _ in range(7):
+        for _ in range(6):
             room = victim.room(last)
             assert room is not None
             with room:
                 rooms.append(len(room))
             last = self.put(victim, last, b"b" * 40_000)
-        first, second = 65_536, 4 * 41_000  # of the first, too little is left behind one read
-        self.assertEqual(rooms[:5], [first, *range(second, second - 4 * 40_000, -40_000)])
-        self.assertEqual(rooms[5:], [299_000, 259_000], "all that is left is less than four times as much")
+        self.assertEqual(rooms[:4], [65_536, 125_000 - 41_000, 125_000 - 81_000, 500_000 - 121_000])
+        self.assertEqual(rooms[4:], [339_000, 299_000])
+
+    @cases((str(size), size) for size in (100_000, 263_000, 1 << 20, 3_000_000, 20_000_000))
+    def test_an_announcement_is_not_worth_much(self, size: int) -> None:
+        """Rule 128: there is memory for four times as much as has come, or for 64 KiB, and not for what was announced;
+        it is enough for few steps, of which the last is a long one.
+        """
+        victim, last = self.begun(BINARY, size)
+        ends, stored = [], 1000
+        while size - stored >= ROOM_FROM:
+            room = victim.room(last)
+            assert room is not None
+            with room:
+                ends.append(stored + len(room))
+                self.assertLessEqual(len(room), max(65_536, 4 * stored))
+            last = self.put(victim, last, b"b" * (ends[-1] - stored))
+            stored = ends[-1]
+        self.assertLessEqual(len(ends), 6)
+        self.assertLess(sum(ends[:-1]), size / 2 + 100_000)
 
     def test_no_text(self) -> None:
         """Rule 127: a fault at the byte that makes it, in the middle of the message."""
@@ -901,12 +919,12 @@ class RoomTests(unittest.TestCase):
         held = victim.room(last)
         assert held is not None
         last = self.put(victim, last, b"b" * len(held))
-        last = self.put(victim, last, b"c" * 100_000)
+        last = self.put(victim, last, b"c" * 60_000)
         last = victim.decode(last, b"d" * 2_000_000, [])
         whole = last.events[0]
         assert isinstance(whole, bytes)
         self.assertEqual(whole[:1000] + whole[1000 : 1000 + len(held)], b"a" * 1000 + b"b" * len(held))
-        self.assertEqual(whole[1000 + len(held) :][:100_000], b"c" * 100_000)
+        self.assertEqual(whole[1000 + len(held) :][:60_000], b"c" * 60_000)
         self.assertEqual(len(whole), 2_000_000)
 
     def test_where_there_is_none(self) -> None:

@@ -288,15 +288,19 @@ class _Message:
     def room(self) -> Optional[memoryview]:
         """Give the place in the buffer for the next bytes of this frame, if there are many and they need no work.
 
-        The buffer grows when it is full, not with each read: so it is moved less often, and its last step is a long
-        one. Short ones `BytesIO` rounds up by an eighth; memory that is longer than any that was ever given back comes
-        from the system, for each message anew, which costs several times what filling it costs.
+        The buffer grows when it is full, not with each read, and then to the end of the message or a power of a fourth
+        of that: all steps are long ones, and what was too short adds up to a third of the message. Else more memory
+        would be asked for than was ever given back at once, which the C library fetches from the system, for each
+        message anew; that costs several times what filling it costs.
         """
         if self.left < ROOM_FROM or self._key is not None or self.is_compressed:
             return None
         size = min(self.left, self._reserved - self.stored)
         if size < ROOM_FROM:
-            size = min(self.left, max(_CREDIT, _CREDIT_FACTOR * self.stored))
+            end, most = self.stored + self.left, self.stored + max(_CREDIT, _CREDIT_FACTOR * self.stored)
+            while end > most:
+                end = -(-end // _CREDIT_FACTOR)
+            size = max(min(self.left, _CREDIT), end - self.stored)
         return self._reserve(size).getbuffer()[self.stored : self.stored + size]
 
     def filled(self, count: int) -> None:

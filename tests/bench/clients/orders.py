@@ -33,6 +33,9 @@ Figures = Dict[str, float]
 WARM_UP = 50
 """Round trips before the first that counts: caches fill, and the interpreter specialises its code."""
 
+LEAST = 16
+"""Messages of a stream, however long they are: the memory of the first two comes from the system, and is dear."""
+
 clock = time.perf_counter
 
 
@@ -103,7 +106,7 @@ class Counts:
         """The number to take, after the messages of the warm-up took `wall` seconds."""
         first = self.warm_up(order.case)
         most = max(first, min(1_000_000, 1024 * MIB // order.case.size))
-        self._known[order.case] = max(first, min(most, int(first / wall * order.seconds)))
+        self._known[order.case] = max(first, LEAST, min(most, int(first / wall * order.seconds)))
         return self._known[order.case]
 
 
