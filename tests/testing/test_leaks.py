@@ -381,6 +381,15 @@ class CostTests(LeaksTestCase):
         with mock.patch.object(threading, "enumerate", return_value=[young]):
             self.assertEqual(before.leaks(0), ["the thread wssync-read-0"])
 
+    def test_a_thread_that_has_been_started_meanwhile(self) -> None:
+        """It is joined as soon as it can be."""
+        before = Snapshot()
+        young = threading.Thread(name="wssync-read-0")
+        joining = mock.patch.object(young, "join", side_effect=[RuntimeError("not started yet"), None])
+        with mock.patch.object(threading, "enumerate", side_effect=[[young], []]), joining as join:
+            self.assertEqual(before.leaks(PATIENCE), [])
+        self.assertEqual(join.call_count, 2)
+
     def test_a_look_up_of_the_kit(self) -> None:
         """The proxy's resolver cannot be ended, as the library's own cannot."""
         before = Snapshot()
