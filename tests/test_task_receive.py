@@ -9,7 +9,7 @@ import functools
 import threading
 import unittest
 import unittest.mock
-from typing import Any, Callable, Deque, List
+from typing import Any, Callable, Deque, List, Tuple
 from unittest.mock import ANY
 
 import wssync
@@ -455,6 +455,27 @@ class BufferTests(OnlineTestCase):
         for message in messages:
             self.assertReceives(task, message)
         sending.result()
+
+    def paused(self, count: int) -> Tuple[wssync.WebSocketTask, ServerConnection]:
+        """So many messages are here, more than there is room for."""
+        task, peer = self.pair(max_queue=(2, None))
+        peer.send_raw(texts(*(b"%d" % number for number in range(count))))
+        inbox = task._connection.inbox
+        while not inbox.paused:
+            self.assertIsNone(task._connection.cause)
+        return task, peer
+
+    def test_a_slow_consumer(self) -> None:
+        """It gets them one after the other, however it asks, and does not stand in the row for any."""
+        task, peer = self.paused(60)
+        messages = iter(task)
+        calls: List[Callable[[], object]] = [task.receive, lambda: task.receive(timeout=PATIENCE)]
+        calls += [lambda: next(messages), lambda: task.receive(timeout=0)]
+        row = unittest.mock.patch.object(type(task._connection.inbox), "receive", side_effect=AssertionError)
+        with row:
+            self.assertEqual([calls[number % 4]() for number in range(60)], [str(number) for number in range(60)])
+        peer.send("after")
+        self.assertReceives(task, "after")
 
     def test_messages_handed_to_a_handler_count_until_it_returns(self) -> None:
         """A stuck executor holds at most the limit, however many handlers wait."""

@@ -162,7 +162,7 @@ class WebSocketTask(SessionTask):
             _check_timeout(timeout, None)
             _refuse_fresh(connection, "receive")
             return connection.receive_within(timeout) if timeout else connection.receive_now()
-        # From here on it is `receive_at_once`, without the call, for which every message would pay.
+        # From here on it is `receive_at_once`, without the call, for which every message would pay, and `take_first`.
         express = connection.inbox.express
         if express:
             try:
@@ -170,7 +170,13 @@ class WebSocketTask(SessionTask):
             except IndexError:
                 pass  # another caller was quicker
         reader = connection.reader
-        got = None if express is None or reader is None else reader.borrow(None)
+        got: Union[Message, Waiter[Message], None] = None
+        if express is None:
+            message = connection.take_first()
+            if message is not None:
+                return message
+        elif reader is not None:
+            got = reader.borrow(None)
         if got is None or isinstance(got, Waiter):
             _refuse_fresh(connection, "receive")
             return connection.receive_in_turn(got, None, None)

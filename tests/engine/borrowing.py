@@ -18,7 +18,7 @@ import functools
 import socket
 import threading
 import unittest
-from typing import Any, Callable, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, List, Optional, Tuple, TypeVar, Union
 from unittest import mock
 
 from wssync.engine import express
@@ -256,7 +256,8 @@ class SocketRig(Rig):
         connection = self.connection
         if timeout is not None:
             return connection.receive_within(timeout)
-        got = connection.receive_at_once(None)
+        got: Union[Message, Waiter[Message], None]
+        got = connection.take_first() if connection.inbox.express is None else connection.receive_at_once(None)
         if got is None or isinstance(got, Waiter):
             return connection.receive_in_turn(got, None, None)
         return got

@@ -6,7 +6,7 @@ import contextlib
 import threading
 import traceback
 import unittest
-from typing import Callable, List, Optional
+from typing import Callable, Deque, List, Optional
 from unittest import mock
 
 from tests.clock import StillClock
@@ -181,6 +181,29 @@ class ReceivingTests(BlockingCase):
         self.assertEqual(self.connection.receive_now(), "here")
         self.rig.stream.give(frame(TEXT, b"there"))
         self.assertEqual(self.connection.receive_now(), "there")
+
+    def test_what_is_here_is_received_now_without_the_mutex(self) -> None:
+        """Where nobody has closed the short way; who was quicker on it leaves nothing, which is no error."""
+        self.rig.give(frame(TEXT, b"here"))
+        with self.connection.mutex:
+            self.assertEqual(self.connection.receive_now(), "here")
+
+        class Emptied(Deque[Message]):
+            def __bool__(self) -> bool:
+                return True
+
+        self.connection.inbox.express = Emptied()
+        self.assertRaises(TimeoutError, self.connection.receive_now)
+
+    def test_what_waits_while_reading_does(self) -> None:
+        """It is taken at once, with a time and without, and nobody looks at the clock."""
+        self.rig.give(b"".join(frame(TEXT, b"%d" % number) for number in range(20)))
+        self.assertTrue(self.connection.inbox.paused)
+        with mock.patch.object(type(self.connection), "receive", side_effect=AssertionError):
+            self.assertEqual([self.connection.receive_within(5.0) for _ in range(2)], ["0", "1"])
+            self.assertEqual([self.connection.receive_now() for _ in range(2)], ["2", "3"])
+        self.assertEqual(self.clock.waited, [])
+        self.assertEqual(self.rig.take_all(), [str(number) for number in range(4, 20)])
 
     def test_nothing_is_here(self) -> None:
         """Rule 133: also before the connection is open."""

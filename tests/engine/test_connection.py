@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import logging
+import sys
 import threading
 import unittest
 import weakref
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Deque, List, Optional, Tuple
 from unittest import mock
 
 from wssync.engine.calls import PROMPT
 from wssync.engine.completions import Handler, Result, Waiter
 from wssync.engine.connection import Connection
+from wssync.engine.inbox import Inbox
 from wssync.engine.loop import LINGER
 from wssync.engine.queues import EMPTY, EMPTY_LIST
 from wssync.engine.state import CALLER_BUDGET, Phase
@@ -425,6 +428,115 @@ class ReceiveTests(unittest.TestCase):
             self.assertEqual(woken, [], "two are still there")
             take(rig)
             self.assertEqual(woken, [1])
+
+
+class TakingTests(unittest.TestCase):
+    """`take_first`: a slow consumer, whose messages wait while reading waits for room."""
+
+    def paused(self, limits: Tuple[Optional[int], Optional[int]] = (2, None)) -> Rig:
+        """Four messages came at once."""
+        rig = Rig(self, max_queue=limits)
+        rig.give(b"".join(frame(TEXT, text) for text in (b"a", b"b", b"c", b"d")))
+        self.assertTrue(rig.connection.inbox.paused)
+        self.assertEqual(rig.stream.waits[-1][:2], (False, False))
+        return rig
+
+    def test_reading_goes_on_when_there_is_room(self) -> None:
+        """Rule 123: no sooner, though nobody receives any more; of messages and of bytes."""
+        size = sys.getsizeof("a")
+        for limits in ((2, None), (None, size), (4, size), (2, 100 * size)):
+            rig = self.paused(limits)
+            for message in ("a", "b"):
+                self.assertEqual(rig.connection.take_first(), message)
+                self.assertEqual((rig.connection.inbox.paused, rig.woken()), (True, False))
+            rig.stream.give(frame(TEXT, b"e"))
+            rig.engine._waker.clear()
+            self.assertEqual(rig.connection.take_first(), "c")
+            self.assertEqual((rig.connection.inbox.paused, rig.woken()), (False, True))
+            self.assertIsNone(rig.connection.take_first(), "the short way is open")
+            rig.settle()
+            self.assertEqual(rig.take_all(), ["d", "e"])
+
+    def test_nothing_else_is_done(self) -> None:
+        """As long as plenty is left; that is what it is for."""
+        rig = self.paused()
+        with contextlib.ExitStack() as nothing:
+            for owner, names in (
+                (Connection, ("after_demand", "wake", "receive")),
+                (Inbox, ("match", "receive", "_review", "is_full")),
+            ):
+                for name in names:
+                    nothing.enter_context(mock.patch.object(owner, name, side_effect=AssertionError(name)))
+            self.assertEqual([rig.connection.take_first(), rig.connection.take_first()], ["a", "b"])
+
+    def test_who_waits_for_the_peer_is_not_forgotten(self) -> None:
+        """The engine thread stands aside, and reading is awaited: it is woken, as by any receive."""
+        rig = self.paused()
+        rig.ping(b"p")
+        rig.connection.stands_aside = True
+        rig.engine._waker.clear()
+        self.assertEqual(rig.connection.take_first(), "a")
+        self.assertTrue(rig.woken())
+
+    def test_a_suspended_task_gives_nothing(self) -> None:
+        """Rule 24: nor is a message taken out of its place; those who asked meanwhile are first."""
+        rig = self.paused()
+        rig.connection.suspend()
+        self.assertIsNone(rig.connection.take_first())
+        waiting = rig.receive(blocking=True)
+        rig.connection.resume()
+        self.assertEqual((waiting.value, rig.connection.take_first()), ("a", "b"))
+
+    def test_a_receive_that_is_before(self) -> None:
+        """Rules 124 and 135: in the row, or all of them by `receive_each`; then there is none for who comes now."""
+        rig = self.paused()
+        rig.connection.watch()  # so that the short way stays closed
+        for message in "abcd":
+            self.assertEqual(rig.connection.take_first(), message)
+        first = rig.receive(blocking=True)
+        self.assertIsNone(rig.connection.take_first())
+        rig.connection.put_back("e")
+        self.assertEqual((first.value, rig.connection.take_first()), ("e", None))
+        rig = self.paused()
+        rig.connection.receive_each(rig.results.append)
+        self.assertIsNone(rig.connection.take_first())
+        with self.assertRaisesRegex(RuntimeError, "receive_each"):
+            rig.connection.take()
+
+    def test_what_comes_behind_the_messages(self) -> None:
+        """Rules 131 and 132: a fault and the end come in their turn, when each message was taken."""
+        for behind, code in ((frame(3), 1002), (BYE, 1000)):
+            rig = Rig(self, max_queue=(2, None))
+            rig.give(frame(TEXT, b"a") + frame(TEXT, b"b") + frame(TEXT, b"c") + behind)
+            if code == 1000:
+                rig.finish(rig.stream.give_end)
+            self.assertEqual([rig.connection.take_first() for _ in range(4)], ["a", "b", "c", None])
+            if code == 1002:
+                self.assertIsNone(rig.connection.cause, "nobody has come to it")
+                rig.receive(blocking=True)
+                rig.finish()
+            self.assertEqual(rig.connection.close_code, code)
+
+    def test_a_descriptor_tells_of_it(self) -> None:
+        """It is readable up to the last message, and not after it."""
+        rig = self.paused()
+        readiness = rig.connection.watch()
+        for message in "abcd":
+            self.assertTrue(readiness._shown)
+            self.assertEqual(rig.connection.take_first(), message)
+        self.assertFalse(readiness._shown)
+
+    def test_no_memory_for_it(self) -> None:
+        """A message that cannot be made stays where it is."""
+        rig = self.paused()
+
+        class Short(Deque[Any]):
+            def __getitem__(self, index: Any) -> Any:
+                raise MemoryError
+
+        rig.connection.inbox.guarded = short = Short(["a"])
+        self.assertRaises(MemoryError, rig.connection.take_first)
+        self.assertEqual(len(short), 1)
 
 
 class FaultTests(unittest.TestCase):

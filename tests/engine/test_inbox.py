@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import sys
 import unittest
 from collections import deque
-from typing import Any, Deque, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple
 from unittest import mock
 
 from wssync.engine.completions import Completion, Handler, Message, Result, Waiter
@@ -164,6 +165,105 @@ class ExpressTests(InboxTestCase):
         self.waiter()
         self.inbox.end(Cancelled("x"), self.strand, drop=True)
         self.assertIsNone(self.inbox.express)
+
+
+class GuardedTests(InboxTestCase):
+    """Rules 122, 124 and 135: what closes the short way, and is no receive, leaves one for who holds the mutex."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.inbox.match(self.strand)
+
+    def assertClaimed(self) -> None:
+        """Whoever comes now is not the next: there is no way but the row."""
+        self.assertEqual((self.inbox.express, self.inbox.guarded), (None, None))
+
+    def test_it_is_there_where_the_short_way_is_not(self) -> None:
+        """Else one would look at a message there, and another take it without the mutex: never are there both."""
+        self.publish("one", "two")
+        self.assertIs(self.inbox.express, self.inbox._ready)
+        self.assertIsNone(self.inbox.guarded)
+        for paused in (True, False, True):
+            self.inbox.paused = paused
+            ways = self.inbox.express, self.inbox.guarded
+            self.assertIsNone(ways[paused is False])
+            self.assertIs(ways[paused], self.inbox._ready)
+        self.assertEqual(list(self.inbox._ready), ["one", "two"])
+
+    def test_whatever_closes_the_short_way(self) -> None:
+        """A pause, a fault behind the messages, a descriptor, an end that is near, and the end."""
+        closers: List[Callable[[Inbox], object]] = [
+            lambda inbox: setattr(inbox, "paused", True),
+            lambda inbox: inbox.defer(ConnectionClosed("x")),
+            lambda inbox: setattr(inbox, "readiness", mock.Mock()),
+            lambda inbox: inbox.bar(),
+            lambda inbox: inbox.end(ConnectionClosed("x"), self.strand, drop=False),
+        ]
+        for close in closers:
+            self.make()
+            self.publish("one")
+            close(self.inbox)
+            self.publish("two")
+            self.assertEqual((self.inbox.express, list(self.inbox.guarded or ())), (None, ["one", "two"]))
+
+    def test_a_receive_that_is_before(self) -> None:
+        """In the row, or every one by `receive_each`; it is there again when the row is empty."""
+        self.inbox.paused = True
+        self.assertIs(self.inbox.guarded, self.inbox._ready)
+        waiter, other = self.waiter(), self.waiter()
+        self.assertClaimed()
+        self.publish("one")
+        self.assertClaimed()
+        self.inbox.withdraw(other)
+        self.publish("two")
+        self.assertEqual((waiter.value, list(self.inbox.guarded or ())), ("one", ["two"]))
+        self.each()
+        self.publish("three")
+        self.assertClaimed()
+
+    def test_a_borrower_that_is_before(self) -> None:
+        """Its slot is the first of all."""
+        self.inbox.paused = True
+        self.inbox.receive_first(Waiter())
+        self.assertClaimed()
+
+    def test_a_suspended_task(self) -> None:
+        """It keeps its messages."""
+        self.inbox.paused = True
+        self.publish("one")
+        self.inbox.held = True
+        self.assertClaimed()
+        self.inbox.held = False
+        self.assertClaimed()
+        self.inbox.match(self.strand)
+        self.assertEqual(list(self.inbox.guarded or ()), ["one"])
+
+    def test_an_interrupt_when_messages_go_over(self) -> None:
+        """What is left of the short way comes first: nobody takes what is behind it."""
+
+        class Left(Deque[Message]):
+            struck = False
+
+            def popleft(self) -> Message:
+                if len(self) == 1 and not self.struck:
+                    self.struck = True
+                    raise KeyboardInterrupt
+                return super().popleft()
+
+        self.inbox.paused = True
+        self.inbox._left = Left(["one", "two"])
+        self.assertRaises(KeyboardInterrupt, self.inbox.match, self.strand)
+        self.assertClaimed()
+        self.inbox.match(self.strand)
+        self.assertEqual(list(self.inbox.guarded or ()), ["one", "two"])
+
+    def test_an_interrupt_when_reading_begins_to_wait(self) -> None:
+        """The pause was noted, and the short way not closed: the next who notes it closes that."""
+        self.publish("one")
+        with mock.patch.object(Inbox, "_review", side_effect=KeyboardInterrupt), self.assertRaises(KeyboardInterrupt):
+            self.inbox.paused = True
+        self.inbox.paused = True
+        self.assertEqual((self.inbox.express, list(self.inbox.guarded or ())), (None, ["one"]))
 
 
 class MatchingTests(InboxTestCase):
@@ -465,6 +565,87 @@ class LimitTests(InboxTestCase):
         self.handler()
         self.publish(message, "")
         self.assertTrue(self.inbox.is_full())
+
+
+class TakingTests(InboxTestCase):
+    """Whether there is room again is known of each message that is taken, without another look at all others."""
+
+    SIZE = sys.getsizeof(b"x")
+
+    def fill(self, count: int, most_bytes: int, most_messages: Optional[int] = None) -> Any:
+        """So many messages of one byte; how many sizes are asked from now on is counted."""
+        self.make(most_messages, most_bytes)
+        self.publish(*[b"x"] * count)
+        self.inbox.paused = True
+        self.assertTrue(self.inbox.is_full())
+        asked = mock.Mock(side_effect=sys.getsizeof)
+        patch = mock.patch("wssync.engine.inbox.sys.getsizeof", asked)
+        patch.start()
+        self.addCleanup(patch.stop)
+        return asked
+
+    def take(self) -> bool:
+        """Take one; whether it is full all the same."""
+        ready = self.inbox.guarded
+        assert ready is not None
+        message = ready[0]
+        del ready[0]
+        return self.inbox.is_full(message)
+
+    def assertExact(self, full: bool) -> None:
+        """It is what a look at each message says."""
+        sizes = sum(map(sys.getsizeof, tuple(self.inbox._ready)))
+        self.assertEqual(full, sizes > (self.inbox._most_bytes or 0))
+
+    def test_each_is_looked_at_once(self) -> None:
+        """And not those behind it, but for one last look at them: the cost of thousands is not a square."""
+        asked = self.fill(1000, 10 * self.SIZE)
+        taken = 1
+        while self.take():
+            taken += 1
+        self.assertEqual((taken, self.inbox.unread), (990, 10))
+        self.assertLess(asked.call_count, 1100)
+
+    def test_it_is_never_wrong(self) -> None:
+        """Whatever sizes they have, and whatever else happens between."""
+        draw = random.Random(7)
+        others: List[Callable[[], object]] = [
+            lambda: self.publish(bytes(draw.choice((0, 0, 50, 700)))),
+            lambda: self.inbox.put_back(bytes(draw.choice((0, 50, 700))), self.strand),
+            lambda: (self.waiter(), self.inbox.is_full()),
+            lambda: self.inbox.take(),
+            lambda: self.inbox.is_full(),
+            lambda: setattr(self.inbox, "paused", not self.inbox.paused),
+        ]
+        self.make(most_bytes=5000)
+        said = []
+        for _ in range(3000):
+            self.inbox.paused = True
+            if not self.inbox.unread:
+                self.publish(*[bytes(draw.choice((0, 1, 500))) for _ in range(draw.randrange(1, 60))])
+                self.inbox.is_full()
+            said.append(self.take())
+            self.assertExact(said[-1])
+            if draw.random() < 0.3:
+                draw.choice(others)()
+        self.assertEqual(set(said), {True, False})
+
+    def test_with_handlers_under_way(self) -> None:
+        """Theirs count, and stop counting when they return, which nobody tells of who takes a message."""
+        self.make(most_bytes=2000)
+        self.handler()
+        self.publish(bytes(1500), bytes(600), bytes(50))
+        self.inbox.paused = True
+        self.assertTrue(self.inbox.is_full())
+        self.inbox.returned()
+        self.assertFalse(self.take())
+
+    def test_both_limits(self) -> None:
+        """Plenty is enough; below it the bytes decide."""
+        asked = self.fill(5, 2 * self.SIZE, 4)
+        self.assertTrue(self.take())
+        self.assertEqual(asked.call_count, 0)
+        self.assertEqual([self.take(), self.take()], [True, False])
 
 
 class FaultTests(InboxTestCase):

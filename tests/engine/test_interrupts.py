@@ -141,8 +141,11 @@ def _strike_everywhere(play: Callable[[Attempt], None]) -> int:
 
 class InterruptTestCase(unittest.TestCase):
     def look(self, rig: SocketRig) -> None:
-        """Nobody holds anything, nobody stands in the row, and it is open."""
+        """Nobody holds anything, nobody stands in the row, and it is open; who watches it sees what there is."""
         rig.free()
+        inbox = rig.connection.inbox
+        if inbox.readiness is not None:
+            self.assertIs(inbox.readiness._shown, inbox.has_answer)
         self.assertFalse(rig.connection.inbox.has_demand)
         self.assertIsNone(rig.connection.cause)
 
@@ -181,12 +184,17 @@ class ReceiveTests(InterruptTestCase):
         expected: List[Message],
         call: Callable[[SocketRig], Message],
         prepare: Callable[[SocketRig], None] = lambda rig: None,
+        *,
+        spared: bool = False,
+        **settings: Any,
     ) -> None:
-        """Strike at a call that should receive the first of the messages in the data."""
+        """Strike at a call that should receive the first of the messages in the data, which may be lost by it unless
+        they are all to be `spared`.
+        """
 
         def play(attempt: Attempt) -> None:
             self.turns += 1
-            rig = SocketRig(self, form)
+            rig = SocketRig(self, form, **settings)
             try:
                 rig.say(data)
                 prepare(rig)
@@ -195,7 +203,7 @@ class ReceiveTests(InterruptTestCase):
                 try:
                     got.append(attempt(lambda: call(rig)))
                 except Interrupted:
-                    lost = 1
+                    lost = int(not spared)
                 self.look(rig)
                 got += self.go_on(rig, by_itself=bool(self.turns % 2))
                 self.assertIn(got, [expected, expected[lost:]])
@@ -204,13 +212,14 @@ class ReceiveTests(InterruptTestCase):
                     if frame(PING, b"p") in data:
                         self.assertEqual(rig.hear()[0], (Opcode.PONG, b"p"))
                     rig.say(frame(TEXT, b"after"))
-                    self.assertEqual(self.go_on(rig, by_itself=True), ["after"])
+                    by_itself = rig.connection.inbox.readiness is None  # else it is the engine thread that reads
+                    self.assertEqual(self.go_on(rig, by_itself=by_itself), ["after"])
                 self.look(rig)
             finally:
                 self.end(rig)
 
         self.turns = 0
-        interrupted_everywhere(self, play, 5)
+        interrupted_everywhere(self, play, 3 if spared else 5)
 
     def borrowed(self, form: str, data: bytes, expected: List[Message]) -> None:
         self.everywhere(form, data, expected, lambda rig: rig.receive_blocking())
@@ -257,6 +266,34 @@ class ReceiveTests(InterruptTestCase):
 
     def in_turn(self, rig: SocketRig, left: Optional[float]) -> Message:
         return rig.connection.receive_in_turn(None, left, left)
+
+    @in_each_form
+    def test_while_reading_waits_for_room(self, form: str) -> None:
+        """The message is the next again, wherever it was by then; reading goes on when there is room, and what watches
+        for messages is told of them.
+        """
+        messages: List[Message] = ["a", b"b", "c", "d"]
+        data = frame(TEXT, b"a") + frame(BINARY, b"b") + frame(TEXT, b"c") + frame(TEXT, b"d")
+        size = sys.getsizeof("a")
+        take = functools.partial(self.everywhere, form, data, messages, self.take_first, spared=True)
+        for limits in ((2, None), (4, None), (None, size), (None, 3 * size)):
+            take(self.pause, max_queue=limits)
+            take(self.watch, max_queue=limits)
+
+    def take_first(self, rig: SocketRig) -> Message:
+        message = rig.connection.take_first()
+        assert message is not None
+        return message
+
+    def pause(self, rig: SocketRig) -> None:
+        """Let the engine thread read, and see that there is no room."""
+        self.turn(rig)
+        self.turn(rig)
+        self.assertTrue(rig.connection.inbox.paused)
+
+    def watch(self, rig: SocketRig) -> None:
+        rig.connection.watch()
+        self.pause(rig)
 
     @in_each_form
     def test_with_others_in_the_row(self, form: str) -> None:

@@ -9,6 +9,11 @@ comes, one day, the error that every receive gets once the connection has ended.
 pop the first without the mutex, and leave to read the next from the network by oneself if there is none. It is `None`
 as soon as anything stands in the way, which `_review` says whenever that may have changed.
 
+`guarded` is the way beside it, for who holds the mutex: the same queue while the short way is closed, though no receive
+is before the caller's. A slow consumer takes thousands of messages by it, one read after the other, for reading that
+waits for room closes the short way. At any time one of the two is `None` at least, so that whoever looks at the first
+message by this way finds it there when it takes it.
+
 `readiness` is what a loop of one's own watches for messages, once one has asked for it; whatever changes `has_answer`
 shows it there.
 
@@ -64,15 +69,22 @@ class Inbox:
         "_paused",
         "_ran_low",
         "_ready",
+        "_surplus",
         "_waiters",
         "express",
         "fault",
+        "guarded",
         "has_had_messages",
+        "plenty",
         "readiness",
     )
 
     def __init__(self, limits: Tuple[Optional[int], Optional[int]]) -> None:
         self._most_messages, self._most_bytes = limits
+        self.plenty = sys.maxsize if self._most_messages is None else self._most_messages
+        """With so many messages unread reading has to stop, whatever else is there."""
+        self._surplus = 0
+        """By how many bytes at least the messages pass their limit, as long as they are taken by `guarded` alone."""
         self._ready: Ready = EMPTY
         self._waiters: Deque[Completion[Message]] = EMPTY
         self._each: Optional[Each] = None
@@ -85,31 +97,27 @@ class Inbox:
         self._held = False
         self._over: Optional[WebSocketError] = None
         self.express: Optional[Ready] = None
+        self.guarded: Optional[Ready] = None
         self._left: Optional[Ready] = None
         self.readiness: Optional[Readiness] = None
 
     def _review(self) -> None:
-        """Whether a caller may take a message without the mutex, now that something has changed.
+        """Whether a caller may take a message without the mutex, or by nothing but it, now that something has changed.
 
         When the way is closed, the messages go over to another queue. A caller who is on it still has the old one, and
         has been the first there or finds nothing: from here on nobody else takes what the mutex guards.
         """
-        blocked = (
-            self._held
-            or self._paused
-            or self._barred
-            or self._waiters
-            or self._each
-            or self.fault
-            or self._over
-            or self.readiness is not None
-        )
+        self.guarded, self._surplus = None, 0  # first of all: an interrupt in here must leave none that is wrong
+        claimed = self._held or self._waiters or self._each
+        blocked = claimed or self._paused or self._barred or self.fault or self.readiness is not None
         if blocked and self.express is not None:
             self._left, self._ready, self.express = self._ready, EMPTY, None
         if self._left is not None:
             self._gather(self._left)
         if not blocked:
             self.express = self._ready
+        elif not claimed:
+            self.guarded = self._ready
 
     def _gather(self, left: Ready) -> None:
         """Each goes over within one call, so that an interrupt finds it here or there."""
@@ -136,7 +144,7 @@ class Inbox:
 
     @paused.setter
     def paused(self, paused: bool) -> None:
-        if paused is not self._paused:
+        if paused is not self._paused or (paused and self.express is not None):  # the latter if an interrupt came here
             self._paused = paused
             self._review()
 
@@ -189,6 +197,7 @@ class Inbox:
 
     def take(self) -> Optional[Message]:
         """The next message, if there is one and nobody waits for it."""
+        self._surplus = 0  # for by what it passes the limit is not known now
         try:
             return None if self._held else self._ready.popleft()
         except IndexError:
@@ -266,8 +275,7 @@ class Inbox:
                     del ready[0]
                     del waiters[0]
         if self._each is not None and ready:
-            low = sys.maxsize if self._most_messages is None else self._most_messages
-            series = series_of(ready, self._each, low, self._ran_low)
+            series = series_of(ready, self._each, self.plenty, self._ran_low)
             strand.put_entry(series, chain(self._handed.counting_series(series), iter(ready.clear, None)))
         if self._over is not None:
             self._fail_waiters(strand, self._over)
@@ -287,7 +295,7 @@ class Inbox:
 
     def end(self, error: WebSocketError, strand: Strand, *, drop: bool) -> None:
         """No message comes any more: what is left can still be received (unless `drop`), then comes `error`."""
-        self._over = error
+        self._over, self._barred = error, True
         if drop:
             self._review()
             self._ready.clear()
@@ -301,15 +309,26 @@ class Inbox:
         if self.readiness is not None:
             self.readiness.show(self.has_answer)
 
-    def is_full(self) -> bool:
-        """Whether reading has to stop: unread messages, and those whose handlers have not returned, pass a limit."""
-        messages = len(self._ready) + len(self._handed)
-        if self._most_messages is not None and messages >= self._most_messages:
+    def is_full(self, taken: Optional[Message] = None) -> bool:
+        """Whether reading has to stop: unread messages, and those whose handlers have not returned, pass a limit.
+
+        Of bytes that is known without another look at each message, where one was `taken` by `guarded` since the last
+        look, and what is left still passes it: else who takes thousands would look at thousands, each time.
+        """
+        handed = len(self._handed)
+        messages = len(self._ready) + handed
+        if messages >= self.plenty:
             return True
         if self._most_bytes is None or not messages:
             return False
-        ready = tuple(self._ready)  # few, or the test above had ended it; and who takes the short way asks for no mutex
-        return self._handed.size + sum(map(sys.getsizeof, ready)) > self._most_bytes
+        if taken is not None and self._surplus > 0:
+            self._surplus -= sys.getsizeof(taken)
+            if self._surplus > 0:
+                return True
+        ready = tuple(self._ready)  # a copy, made in one call: who takes the short way asks for no mutex
+        surplus = self._handed.size + sum(map(sys.getsizeof, ready)) - self._most_bytes
+        self._surplus = 0 if handed or self.guarded is None else surplus
+        return surplus > 0
 
     @property
     def has_demand(self) -> bool:

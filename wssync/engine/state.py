@@ -264,11 +264,11 @@ class State:
             self.wake()
             raise
 
-    def after_demand(self) -> None:
-        """Somebody has asked for a message, taken one or finished with one. Mutex."""
+    def after_demand(self, taken: Optional[Message] = None) -> None:
+        """Somebody has asked for a message, taken one (`taken`, by `Inbox.guarded`) or finished with one. Mutex."""
         if self.inbox.fault_is_next and self.inbox.has_demand:
             self.fail(self.inbox.fault)
-        if self.inbox.paused and not self.inbox.is_full():
+        if self.inbox.paused and not self.inbox.is_full(taken):
             self.wake()  # first: an interrupt between the two must leave the flag, so that the next call comes here
             self.inbox.paused = False
         elif self.stands_aside and self.awaits_reading:
