@@ -15,6 +15,7 @@ from tests.protocol.wire import TEXT, frame
 from wssync.engine import blocking
 from wssync.engine.blocking import answer, wait_or_withdraw
 from wssync.engine.completions import Latch, Message, Waiter
+from wssync.engine.inbox import Inbox
 from wssync.engine.reader import Reader
 from wssync.engine.state import Phase
 from wssync.errors import Cancelled
@@ -199,7 +200,9 @@ class ReceivingTests(BlockingCase):
         """It is taken at once, with a time and without, and nobody looks at the clock."""
         self.rig.give(b"".join(frame(TEXT, b"%d" % number) for number in range(20)))
         self.assertTrue(self.connection.inbox.paused)
-        with mock.patch.object(type(self.connection), "receive", side_effect=AssertionError):
+        dear = AssertionError("the dear way")
+        row = mock.patch.object(type(self.connection), "receive", side_effect=dear)
+        with row, mock.patch.object(Inbox, "take", side_effect=dear):
             self.assertEqual([self.connection.receive_within(5.0) for _ in range(2)], ["0", "1"])
             self.assertEqual([self.connection.receive_now() for _ in range(2)], ["2", "3"])
         self.assertEqual(self.clock.waited, [])

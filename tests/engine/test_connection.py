@@ -469,6 +469,16 @@ class TakingTests(unittest.TestCase):
                     nothing.enter_context(mock.patch.object(owner, name, side_effect=AssertionError(name)))
             self.assertEqual([rig.connection.take_first(), rig.connection.take_first()], ["a", "b"])
 
+    def test_thousands_of_messages_above_a_limit_of_bytes(self) -> None:
+        """Each is looked at once when it is taken, and not once for each that is before it."""
+        rig = Rig(self, max_queue=(None, 200))
+        rig.give(b"".join([frame(TEXT, b"x")] * 1000))
+        with mock.patch("wssync.engine.inbox.sys.getsizeof", side_effect=sys.getsizeof) as asked:
+            while rig.connection.inbox.paused:
+                self.assertEqual(rig.connection.take_first(), "x")
+        self.assertLess(rig.connection.inbox.unread, 10)
+        self.assertLess(asked.call_count, 1100)
+
     def test_who_waits_for_the_peer_is_not_forgotten(self) -> None:
         """The engine thread stands aside, and reading is awaited: it is woken, as by any receive."""
         rig = self.paused()

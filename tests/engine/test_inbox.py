@@ -612,7 +612,7 @@ class TakingTests(InboxTestCase):
         others: List[Callable[[], object]] = [
             lambda: self.publish(bytes(draw.choice((0, 0, 50, 700)))),
             lambda: self.inbox.put_back(bytes(draw.choice((0, 50, 700))), self.strand),
-            lambda: (self.waiter(), self.inbox.is_full()),
+            lambda: self.inbox.unread and self.waiter(),
             lambda: self.inbox.take(),
             lambda: self.inbox.is_full(),
             lambda: setattr(self.inbox, "paused", not self.inbox.paused),
@@ -634,7 +634,7 @@ class TakingTests(InboxTestCase):
         """Theirs count, and stop counting when they return, which nobody tells of who takes a message."""
         self.make(most_bytes=2000)
         self.handler()
-        self.publish(bytes(1500), bytes(600), bytes(50))
+        self.publish(bytes(1500), bytes(50), bytes(600))
         self.inbox.paused = True
         self.assertTrue(self.inbox.is_full())
         self.inbox.returned()

@@ -151,7 +151,7 @@ class Calls(State):
                 if ready:
                     message = ready[0]
                     del ready[0]  # no call from the line before to here
-                    if self.stands_aside or inbox.readiness is not None or len(ready) < inbox.plenty:
+                    if self.stands_aside or len(ready) < inbox.plenty:
                         self._after_taking(message)
         except BaseException:
             if message is not None:
@@ -160,6 +160,7 @@ class Calls(State):
         return message
 
     def _after_taking(self, message: Message) -> None:
+        """There may be room again, or nothing left."""
         inbox = self.inbox
         if inbox.readiness is not None:
             inbox.readiness.show(inbox.has_answer)

@@ -327,7 +327,7 @@ class Inbox:
                 return True
         ready = tuple(self._ready)  # a copy, made in one call: who takes the short way asks for no mutex
         surplus = self._handed.size + sum(map(sys.getsizeof, ready)) - self._most_bytes
-        self._surplus = 0 if handed or self.guarded is None else surplus
+        self._surplus = 0 if handed else surplus  # they return without a word to who takes
         return surplus > 0
 
     @property
