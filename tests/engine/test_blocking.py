@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
+import socket
+import sys
 import threading
 import traceback
 import unittest
@@ -11,20 +15,21 @@ from unittest import mock
 
 from tests.clock import StillClock
 from tests.interrupts import Interrupt
-from tests.protocol.wire import TEXT, frame
+from tests.protocol.wire import CLOSE, TEXT, frame
 from wssync.engine import blocking
 from wssync.engine.blocking import answer, wait_or_withdraw
 from wssync.engine.completions import Latch, Message, Waiter
 from wssync.engine.inbox import Inbox
 from wssync.engine.reader import Reader
 from wssync.engine.state import Phase
-from wssync.errors import Cancelled
+from wssync.errors import Cancelled, ConnectionClosed
 from wssync.executors import QueueExecutor
 from wssync.protocol.frames import Opcode
 from wssync.strand import Strand
 from wssync.transport.clock import Clock
 
-from .support import PATIENCE, Rig, Running
+from .borrowing import SocketRig, in_each_form
+from .support import PATIENCE, Rig, Running, close_body
 
 
 class PassingClock(StillClock):
@@ -349,6 +354,61 @@ class RowTests(BlockingCase):
             self.connection.receive_in_turn(None, 3.0, 3.0)
         with self.assertRaises(Cancelled):
             self.connection.take()
+
+
+class SlowConsumerTests(unittest.TestCase):
+    """Messages come in bursts, far more at a time than there is room for, and threads change at every step."""
+
+    BURSTS, BURST = 30, 50
+
+    def setUp(self) -> None:
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(1e-6)
+
+    def speak(self, rig: SocketRig) -> None:
+        """Numbered messages; then the end."""
+        for start in range(0, self.BURSTS * self.BURST, self.BURST):
+            rig.say(*(frame(TEXT, b"%d" % number) for number in range(start, start + self.BURST)))
+        rig.say(frame(CLOSE, close_body(1000)))
+        rig.peer.shutdown(socket.SHUT_WR)
+        while rig.peer.recv(65_536):
+            pass
+
+    def consume(self, rig: SocketRig, timeout: Optional[float], got: List[Message]) -> None:
+        while True:
+            try:
+                got.append(rig.receive_blocking(timeout))
+            except TimeoutError:
+                pass
+            except ConnectionClosed:
+                return
+
+    @in_each_form
+    def test_several_consumers(self, form: str) -> None:
+        """Rules 122, 123 and 135: each message comes once, to each of them in order, through all suspensions."""
+        for limits in ((2, None), (None, 200)):
+            rig = SocketRig(self, form, threaded=True, max_queue=limits)
+            got: List[List[Message]] = [[], [], []]
+            consumers = [
+                Running(functools.partial(self.consume, rig, timeout, mine))
+                for timeout, mine in zip((None, None, 0.001), got)
+            ]
+            speaking = Running(functools.partial(self.speak, rig))
+            while rig.connection.cause is None:
+                rig.connection.suspend()
+                rig.connection.resume()
+                rig.receive()
+                rig.run_callbacks()
+            for running in (*consumers, speaking):
+                running.result()
+            rig.wait(rig.connection.gone)
+            rig.run_callbacks()
+            numbers = [[int(message) for message in mine] for mine in got]
+            numbers.append([int(result.message) for result in rig.results if result.message is not None])
+            self.assertEqual(numbers, [sorted(mine) for mine in numbers])
+            self.assertEqual(
+                sorted(itertools.chain(*numbers)), list(range(self.BURSTS * self.BURST)), "lost or doubled"
+            )
 
 
 class OwnThreadTests(unittest.TestCase):
