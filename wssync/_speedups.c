@@ -11,6 +11,7 @@
    | RoleLock               | threading.RLock                             | tests/engine/test_role_lock.py         |
    | Express                | that of wssync/engine/express.py            | tests/engine/test_express_forms.py     |
    | Borrower, Tally        | Reader.borrow; wssync/engine/tally.py       | tests/engine/test_borrower.py          |
+   |                        |                                             | tests/engine/test_borrower_with_tls.py |
    | `send` and `receive`   | those of WebSocketTask, which they are      | tests/engine/test_accelerated.py       |
 
    Where there is no compiler this file is left out, and nothing is missing but speed.
@@ -2570,18 +2571,29 @@ go_on_broken(const Borrowing *self)
     return got;
 }
 
-/* Keep what came, with an exception of a signal handler or the clock, which goes on; NULL. */
+/* The same for what came with an exception of a signal handler or the clock, which goes on all the same; NULL. Takes
+   over the reference to it. */
+static PyObject *
+raise_when_broken(const Borrowing *self, PyObject *error)
+{
+    Py_XDECREF(go_on_broken(self));
+    if (PyErr_Occurred()) {
+        raise_in_context(error);
+    }
+    else {
+        PyErr_SetRaisedException(error);
+    }
+    return NULL;
+}
+
+/* Keep what came, with such an exception, which goes on; NULL. */
 static PyObject *
 keep_for_others(const Borrowing *self, const Came *came)
 {
     PyObject *error = PyErr_GetRaisedException();
 
     if (keep_what_came(self, came) < 0) {
-        Py_XDECREF(go_on_broken(self));
-        if (PyErr_Occurred()) {
-            raise_in_context(error);
-            return NULL;
-        }
+        return raise_when_broken(self, error);
     }
     PyErr_SetRaisedException(error);
     return NULL;
@@ -2785,8 +2797,7 @@ read_sealed(const Borrowing *self, PyObject *stream, PyObject *steps)
         return go_on_broken(self);
     }
     if (give_to_stream(stream, steps, bytes, size) < 0) {
-        Py_XDECREF(error);
-        return go_on_broken(self);
+        return error == NULL ? go_on_broken(self) : raise_when_broken(self, error);
     }
     if (UNLIKELY(error != NULL)) {
         PyErr_SetRaisedException(error);

@@ -46,6 +46,12 @@ class SealedCase(BorrowerCase):
         self.assertEqual((self.unsealer.fetched, self.unsealer.decrypted), ([fetched] if fetched else [], []))
 
 
+class Stubborn:
+    """A stream that is clean whatever it is told."""
+
+    is_clean = property(lambda self: True)
+
+
 class MessageTests(SealedCase):
     def test_a_message_alone(self) -> None:
         """Rule 122: text and binary of every size; what is counted is the plain text."""
@@ -197,13 +203,13 @@ class InterruptTests(SealedCase):
         self.struck()
         self.assertClean()
 
-    def test_with_bytes(self) -> None:
-        """They are the stream's."""
+    def strike_with(self, data: bytes) -> Running[None]:
+        """Let an interrupt come, and what TLS makes of this with it, while the next receive waits."""
         previous = signal.signal(signal.SIGALRM, strike)
         self.addCleanup(signal.signal, signal.SIGALRM, previous)
         signal.siginterrupt(signal.SIGALRM, False)
         self.here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 0))  # which would interrupt it
-        main, data = threading.main_thread().ident, frame(TEXT, b"one")
+        main = threading.main_thread().ident
         assert main is not None
 
         def come() -> None:
@@ -212,10 +218,34 @@ class InterruptTests(SealedCase):
             signal.pthread_kill(main, signal.SIGALRM)
             self.arrive(data)
 
-        coming = Running(come)
+        return Running(come)
+
+    def test_with_bytes(self) -> None:
+        """They are the stream's."""
+        data = frame(TEXT, b"one")
+        coming = self.strike_with(data)
         self.struck()
         coming.result()
         self.assertClean(is_clean=False, fetched=self.unsealer.seal(data))
+
+    def test_with_bytes_that_the_stream_cannot_have(self) -> None:
+        """Python hears that they are lost, and the interrupt goes on all the same, whatever comes of that."""
+        for error in (None, OSError("what came of that")):
+            self.renew()
+            self.lender._stream = Stubborn()
+            coming = self.strike_with(frame(TEXT, b"one"))
+            if error is not None:
+                self.lender.__dict__["go_on"] = mock.Mock(side_effect=error)
+            with self.assertRaises(Interrupt if error is None else OSError) as caught:
+                self.receive()
+            coming.result()
+            if error is None:
+                [(_, lost, box)] = self.lender.told
+                self.assertIsInstance(lost, AttributeError)
+                self.assertEqual(box, [])
+                self.assertFree()
+            else:
+                self.assertIsInstance(caught.exception.__context__, Interrupt)
 
     @cases(before=(False,), behind=(True,))
     def test_while_it_is_opened(self, behind: bool) -> None:
@@ -333,10 +363,6 @@ class RefusalTests(SealedCase):
 
     def test_a_stream_that_is_always_clean(self) -> None:
         """That nothing has come of what came is not to be seen then: the connection is lost."""
-
-        class Stubborn:
-            is_clean = property(lambda self: True)
-
         self.lender._stream = Stubborn()
         self.arrive(frame(TEXT, b"one"))
         self.assertEqual(self.receive(), "gone on")

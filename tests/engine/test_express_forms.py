@@ -443,6 +443,13 @@ class SealingTests(ExpressCase):
             self.assertEqual((self.way(express).rest(), self.counts(express)), (None, (0, 0, 0)))
 
     @cases(FORMS)
+    def test_what_is_counted(self, compiled: bool) -> None:
+        """The bytes of frames, not what TLS makes of them."""
+        with self.seal(self.make(compiled), lambda frame: b"sealed: " + frame) as express:
+            self.assertIs(express.send_at_once(BINARY, b"x" * 100), True)
+        self.assertEqual(self.counts(express), (100, 1, len(self.came()) - len(b"sealed: ")))
+
+    @cases(FORMS)
     def test_a_failure(self, compiled: bool) -> None:
         """Rule 117: the connection is broken, and the outbox is told the error as it is."""
         express = self.make(compiled)

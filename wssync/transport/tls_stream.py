@@ -2,16 +2,17 @@
 
 One `ssl.SSLSocket` used by a reading and a writing thread loses connections (and once crashed the interpreter):
 OpenSSL's object is not made for it. So the object never sees a socket here. It works on two memory buffers, each call
-of it under one lock that is held for what `send` takes or one fetch brings at most, never during a system call.
+of it under one lock that is held for what a frame of the short way or one fetch has at most, never during a system
+call.
 
 What must hold, and how:
 
 - The order on the wire is the order of the calls of the object. It puts all it has to say into one buffer, a queue.
   Only the writing thread takes bytes out and hands them down; a reading thread whose call made output (the answer to a
   key update, an alert) leaves it there, `has_output` says so, and the writing thread's next `flush()` carries it.
-- Memory is bounded: `send` takes at most 64 KiB, and nothing as long as earlier cipher text is not all handed down; one
-  `recv` fetches at most 120 KiB of cipher text, and only after what came before was read; a `recv_into` does so a
-  few times.
+- Memory is bounded: `send` takes at most 64 KiB, the first step of `sealing` a record more, for a frame of them has a
+  header; and nothing as long as earlier cipher text is not all handed down. One `recv` fetches at most 120 KiB of
+  cipher text, and only after what came before was read; a `recv_into` does so a few times.
 - No byte is lost in silence. OpenSSL's call may lose a record when a signal's handler raises in it, which is not to be
   prevented; then the connection is treated as lost.
 - Reading is in `decryption`, writing here.
@@ -103,6 +104,7 @@ class TLSStream(Decryption):
         return None if direct is None else Sealing(self._seal, direct, self._keep)
 
     def _seal(self, data: bytes) -> Optional[bytes]:
+        """All or nothing: what is too long for one hold of the lock is `send`'s, piece by piece."""
         size = len(data)
         if self._unsent or size > PLAIN_TEXT + RECORD:
             return None
