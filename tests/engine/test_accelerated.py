@@ -16,6 +16,7 @@ from collections import deque
 from typing import Any, Callable, Tuple, cast
 from unittest import mock
 
+from tests.tasks import OnlineTestCase, needs_trustme
 from wssync import task
 from wssync.engine import accelerated
 from wssync.engine.accelerated import CompiledBorrower, CompiledExpress
@@ -23,6 +24,7 @@ from wssync.engine.express import Express
 from wssync.engine.tally import Tally
 from wssync.protocol import speed
 from wssync.protocol.speed import ROW, Row
+from wssync.testing import stop_reading
 
 
 class ChoiceTests(unittest.TestCase):
@@ -195,6 +197,22 @@ class ShortenTests(unittest.TestCase):
         kind: Any = CompiledExpress
         with self.assertRaisesRegex(TypeError, "whole"):
             send(Step(Step(Step(kind.__new__(kind)))), b"text")
+
+
+class OpenTests(OnlineTestCase):
+    """What an open connection makes use of."""
+
+    @needs_trustme
+    @unittest.skipIf(CompiledBorrower is None, "wssync._speedups was not built, or cannot borrow")
+    def test_with_tls(self) -> None:
+        """Both short ways are the compiled ones, and end at the socket."""
+        server = self.serve(stop_reading, compression=None, tls=True)
+        opened = self.connect(server.url, ssl_context=server.client_ssl_context)
+        connection: Any = opened._connection
+        reader, direct = connection.reader, connection.stream.unsealing.direct
+        self.assertIsInstance(connection.outbox.express, cast("Any", CompiledExpress))
+        self.assertIsInstance(reader._borrower, cast("Any", CompiledBorrower))
+        self.assertEqual(reader._descriptor, direct.descriptor)
 
 
 if __name__ == "__main__":
