@@ -219,7 +219,8 @@ def _connection_bytes(url: str) -> float:
 
 
 def _uncompressed() -> wssync.SessionConfiguration:
-    return wssync.SessionConfiguration.ephemeral().replace(compression=None)
+    """And without a limit to what is unread: when the engine's thread comes to look at that is a matter of time."""
+    return wssync.SessionConfiguration.ephemeral().replace(compression=None, max_queue=None)
 
 
 def _name(function: Any) -> str:

@@ -526,6 +526,38 @@ class ReceiveTests(unittest.TestCase):
 
 
 @with_cases
+class RememberedTests(unittest.TestCase):
+    """Bytes that the stream alone knows of, because what fetched them was struck."""
+
+    @cases({"in Python": (False,), "compiled": (True,)})
+    def test_they_come_first_whoever_is_next(self, compiled: bool) -> None:
+        """Rule 122: also for one who wins the role before the struck one can say what it has left."""
+        if compiled and CompiledBorrower is None:
+            self.skipTest("wssync._speedups was not built, or has no sockets")
+        rig = SocketRig(self, compiled=compiled)
+        reader, note, recv = rig.engine.reader, rig.engine.reader._note_interrupt, TCPStream.recv
+        got: List[Any] = []
+        rig.peer.sendall(frame(TEXT, b"one"))
+
+        def fetch(stream: TCPStream, limit: int) -> Optional[bytes]:
+            if got or stream._received:
+                return recv(stream, limit)
+            stream._received = [stream._sock.recv(limit)]
+            raise Interrupt
+
+        def be_late(_: Reader) -> None:
+            rig.peer.sendall(frame(TEXT, b"two"))
+            got.append(Running(lambda: rig.connection.receive_at_once(None)).result())
+            note()
+
+        late = mock.patch.object(Reader, "_note_interrupt", be_late)
+        with mock.patch.object(TCPStream, "recv", fetch), late, self.assertRaises(Interrupt):
+            reader.borrow(PATIENCE)
+        got.append(rig.connection.receive_at_once(PATIENCE))
+        self.assertEqual(got, ["one", "two"])
+
+
+@with_cases
 class AlarmTests(unittest.TestCase):
     """A signal handler that raises an OSError, as alarms do, in a receive that waits for the network."""
 

@@ -11,6 +11,7 @@ import ctypes
 import random
 import threading
 import time
+from itertools import chain
 from typing import Any, Callable, Counter, List, Optional
 
 import wssync
@@ -20,6 +21,9 @@ from wssync.testing import Server, ServerConnection
 
 __all__ = ["Hit", "Round"]
 
+
+LENGTHS = (0, 0, 10, 200, 5000)
+"""Of what follows the number of a message."""
 
 MOMENT = 2.0
 """Seconds for the last callbacks to run, where they can."""
@@ -101,8 +105,7 @@ class Round:
         task = wssync.connect(server.url, configuration=configuration, timeout=PATIENCE)
         handled: List[Any] = []
         targets = [Target(task, None), Target(task, lambda: choose.choice((0.0002, 0.001, 0.05)))]
-        chain = choose.random() < 0.5
-        if chain:
+        if choose.random() < 0.5:
             self._chain(task, handled)
         else:
             self._told.set()
@@ -137,7 +140,7 @@ class Round:
         try:
             while not self._stop.is_set():
                 for _ in range(choose.choice((1, 1, 1, 2, 20))):
-                    text = f"{self._sent} " + "x" * choose.choice((0, 0, 10, 200, 5000))
+                    text = f"{self._sent} " + "x" * choose.choice(LENGTHS)
                     connection.send(text if choose.random() < 0.7 else text.encode())
                     self._sent += 1
                 if choose.random() < 0.1:
@@ -173,9 +176,12 @@ class Round:
 
     def _judge(self, task: wssync.WebSocketTask, targets: List[Target], handled: List[Any], *, whole: bool) -> None:
         numbers: Counter[int] = collections.Counter()
-        for messages in (handled, *(target.messages for target in targets)):
-            for message in messages:
-                numbers[int((message if isinstance(message, str) else message.decode()).split()[0])] += 1
+        for message in chain(handled, *(target.messages for target in targets)):
+            number, _, rest = (message if isinstance(message, str) else message.decode()).partition(" ")
+            if number.isdigit() and len(rest) in LENGTHS and not rest.strip("x"):
+                numbers[int(number)] += 1
+            else:
+                self.findings.append(f"not as it was sent: {number[:20]!r}, and {len(rest)} characters")
         self.received = len(numbers)
         self.hits = sum(target.hits for target in targets)
         doubled = [number for number, count in numbers.items() if count > 1]

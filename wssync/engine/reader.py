@@ -176,7 +176,8 @@ class Reader(Receiver):
                     self._unsettled = True
             except BaseException:
                 if taken:
-                    self._is_fresh = False  # before another has the role: it must look at what is left here
+                    # Before another has the role: it must look at what is left, here or where only the stream knows it.
+                    self._is_fresh, self.interrupted = False, True
                 raise
             finally:
                 if taken:
