@@ -10,6 +10,7 @@ import unittest
 from typing import Any, Deque, List, Optional, Union
 from unittest import mock
 
+from tests.clock import StillClock
 from tests.interrupts import Interrupt, interrupted_at
 from tests.protocol.wire import TEXT, frame, header
 from tests.support import cases, with_cases
@@ -19,6 +20,7 @@ from wssync.engine.completions import Waiter
 from wssync.engine.express import SHORT
 from wssync.engine.outbox import Message
 from wssync.engine.reader import Reader
+from wssync.engine.tracing import Tracer
 from wssync.errors import Cancelled, ConnectionClosed
 from wssync.protocol.encoder import Encoder
 from wssync.protocol.frames import Opcode, Role
@@ -555,6 +557,24 @@ class RememberedTests(unittest.TestCase):
             reader.borrow(PATIENCE)
         got.append(rig.connection.receive_at_once(PATIENCE))
         self.assertEqual(got, ["one", "two"])
+
+
+@with_cases
+class TracedTests(unittest.TestCase):
+    @cases({"in Python": (False,), "compiled": (True,)})
+    def test_each_frame_is_looked_at(self, compiled: bool) -> None:
+        """Where somebody listens, no receive goes past what tells of frames."""
+        if compiled and CompiledBorrower is None:
+            self.skipTest("wssync._speedups was not built, or has no sockets")
+        heard: List[str] = []
+        tracer = Tracer(None, lambda event, task, fields: heard.append(event), None, StillClock())
+        with mock.patch.object(Tracer, "is_heard", True):
+            rig = SocketRig(self, compiled=compiled)
+        rig.connection.tracer = tracer
+        for message in ("one", "two"):
+            rig.peer.sendall(frame(TEXT, message.encode()))
+            self.assertEqual(rig.connection.receive_at_once(None), message)
+        self.assertEqual(heard.count("frame_received"), 2)
 
 
 @with_cases
