@@ -62,12 +62,13 @@ def before(owner: Any, name: str, point: Point) -> None:
 
 
 def after(owner: Any, name: str, point: Point) -> None:
-    """Park who calls this method when it has done its work."""
+    """Park who calls this method when it has done its work; not one who has looked whether there is some, in vain."""
     method = getattr(owner, name)
 
     def parked(*args: Any, **details: Any) -> Any:
         result = method(*args, **details)
-        point()
+        if name != "_share" or result is not None:
+            point()
         return result
 
     setattr(owner, name, parked)
