@@ -20,10 +20,11 @@ from wssync.engine.connection import Connection
 from wssync.engine.inbox import Inbox
 from wssync.engine.loop import LINGER
 from wssync.engine.queues import EMPTY, EMPTY_LIST
-from wssync.engine.state import CALLER_BUDGET, Phase
+from wssync.engine.state import CALLER_BUDGET, Phase, State
 from wssync.errors import Cancelled, ConnectionClosed, ProtocolError, SendQueueFull, WebSocketError
 from wssync.protocol.frames import Opcode
 
+from ..interrupts import Interrupt
 from ..protocol.wire import CLOSE, PONG, TEXT, frame
 from .support import EPSILON, PATIENCE, Rig, Running, close_body
 
@@ -535,6 +536,15 @@ class TakingTests(unittest.TestCase):
             self.assertTrue(readiness._shown)
             self.assertEqual(rig.connection.take_first(), message)
         self.assertFalse(readiness._shown)
+
+    def test_an_interrupt_behind_it(self) -> None:
+        """The message is the next one again."""
+        rig = self.paused()
+        self.assertEqual([rig.connection.take_first(), rig.connection.take_first()], ["a", "b"])
+        with mock.patch.object(State, "after_demand", side_effect=Interrupt), self.assertRaises(Interrupt):
+            rig.connection.take_first()
+        self.assertFalse(rig.connection.mutex.locked())
+        self.assertEqual([rig.connection.take(), rig.connection.take()], ["c", "d"])
 
     def test_no_memory_for_it(self) -> None:
         """A message that cannot be made stays where it is."""

@@ -84,7 +84,7 @@ def _row(compiled: Any, draw: random.Random) -> None:
 
 
 def _send(compiled: Any, draw: random.Random) -> None:
-    size = draw.randrange(4070, 4110) if draw.random() < 0.1 else _size(draw)  # up to 4 KiB it is made on the stack
+    size = draw.randrange(4070, 4110) if draw.random() < 0.3 else _size(draw)  # up to 4 KiB it is made on the stack
     first, payload, key = (
         draw.randrange(256),
         bytes(draw.choices(range(256), k=min(size, 1000))).ljust(size),
@@ -96,7 +96,7 @@ def _send(compiled: Any, draw: random.Random) -> None:
         here, there = _sockets(stack)
         outbox = Outbox()
         lock = draw.choice((threading.RLock, compiled.RoleLock))()
-        seal, keep = draw.choice(((None, None), (_seal, outbox.kept.append), (lambda frame: None, None)))
+        seal, keep = draw.choice(((None, None), (None, None), (_seal, outbox.kept.append), (lambda frame: None, None)))
         express = compiled.Express(outbox, lock, int, lambda: key * 3, compress, here.fileno(), 0, seal, keep)
         outbox.express = express
         for _ in range(before if seal in (None, _seal) else 0):
