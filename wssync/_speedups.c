@@ -365,6 +365,7 @@ write_header(unsigned char *to, unsigned char first, Py_ssize_t length, const un
     return size;
 }
 
+/* A whole frame as bytes; NULL with an exception. */
 static PyObject *
 make_frame(unsigned char first, const unsigned char *payload, Py_ssize_t size, const unsigned char *key)
 {

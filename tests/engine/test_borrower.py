@@ -102,6 +102,67 @@ class BorrowerCase(unittest.TestCase):
     def stop_alarm(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
+    def take_left(self) -> bytes:
+        """What came and was not given; from here on it is ours."""
+        left = b"".join(self.lender._box)
+        self.lender._box = []
+        return left
+
+    def strike_often(self, count: int) -> None:
+        """Send so many messages while a timer signal strikes: each comes, once and in its place."""
+        if sys.gettrace() is not None:
+            self.skipTest("a tracer written in Python does not survive such exceptions: they leave its locks held")
+        hits = 0
+        live: List[bool] = []
+        got: List[Any] = []
+        kept: List[Any] = []
+        data = bytearray()
+
+        def send() -> None:
+            for number in range(count):
+                self.there.sendall(frame(TEXT, b"%d" % number))
+
+        def handler() -> None:
+            if live:
+                live.clear()  # so it strikes within the `try` below, and once
+                raise Interrupt
+
+        def receive() -> None:
+            live.append(True)
+            while self.lender._is_fresh and len(kept) + len(got) < count:
+                self.borrower.receive(self.lender, got)
+                got.extend(islice(iter(self.lender.express.popleft, None), len(self.lender.express)))  # in one call
+            live.clear()
+
+        def go_on(error: Any) -> None:
+            self.lender._is_fresh = self.lender.lent = False
+            self.lender._lock.release()
+
+        self.lender.__dict__.update(go_on=go_on, _note_interrupt=lambda: None)
+        sending = Running(send)
+        self.alarm(handler, 0.0003)
+        while len(kept) < count:
+            try:
+                receive()  # a call, as 3.13 lets an exception at a loop's end pass by the handlers round the loop
+            except Interrupt:
+                hits += 1
+            self.assertFalse(self.lender._lock._is_owned())
+            kept.extend(got)
+            got.clear()
+            kept.extend(self.lender.express)
+            self.lender.express.clear()
+            data += self.take_left()
+            while data:  # what is not whole is made so
+                position, _ = cut_messages(bytes(data), 0, None, kept)
+                del data[:position]
+                if data:
+                    data += self.here.recv(1)
+            self.lender._is_fresh = True
+        self.stop_alarm()
+        sending.result()
+        self.assertEqual(kept, [str(number) for number in range(count)])
+        self.assertGreater(hits, 0)
+
 
 def strike(*details: object) -> Any:
     """Ctrl-C."""
@@ -660,7 +721,7 @@ class InterruptTests(BorrowerCase):
     @unittest.skipIf(sys.version_info < (3, 10), "3.9 looks for signals between any two instructions")
     def test_however_often_a_signal_strikes_nothing_is_lost(self) -> None:
         """What was received is in the list or in the box, whether the call returned or not."""
-        self._strike_often(20_000)
+        self.strike_often(20_000)
 
     @unittest.skipIf(sys.version_info < (3, 10), "3.9 looks for signals between any two instructions")
     def test_nor_is_what_is_completed(self) -> None:
@@ -669,62 +730,7 @@ class InterruptTests(BorrowerCase):
         self.lender._inbox.express = ROW()
         self.lender.__dict__.update(_little=(13,), _much=(13,))
         self.lender._most = (13,)
-        self._strike_often(20_000)
-
-    def _strike_often(self, count: int) -> None:
-        if sys.gettrace() is not None:
-            self.skipTest("a tracer written in Python does not survive such exceptions: they leave its locks held")
-        hits = 0
-        live: List[bool] = []
-        got: List[Any] = []
-        kept: List[Any] = []
-        data = bytearray()
-
-        def send() -> None:
-            for number in range(count):
-                self.there.sendall(frame(TEXT, b"%d" % number))
-
-        def handler() -> None:
-            if live:
-                live.clear()  # so it strikes within the `try` below, and once
-                raise Interrupt
-
-        def receive() -> None:
-            live.append(True)
-            while not self.lender._box and len(kept) + len(got) < count:
-                self.borrower.receive(self.lender, got)
-                got.extend(islice(iter(self.lender.express.popleft, None), len(self.lender.express)))  # in one call
-            live.clear()
-
-        def go_on(error: Any) -> None:
-            self.lender.lent = False
-            self.lender._lock.release()
-
-        self.lender.__dict__.update(go_on=go_on, _note_interrupt=lambda: None)
-        sending = Running(send)
-        self.alarm(handler, 0.0003)
-        while len(kept) < count:
-            try:
-                receive()  # a call, as 3.13 lets an exception at a loop's end pass by the handlers round the loop
-            except Interrupt:
-                hits += 1
-            self.assertFalse(self.lender._lock._is_owned())
-            kept.extend(got)
-            got.clear()
-            kept.extend(self.lender.express)
-            self.lender.express.clear()
-            data += b"".join(self.lender._box)
-            self.lender._box = []
-            while data:  # what is not whole is made so
-                position, _ = cut_messages(bytes(data), 0, None, kept)
-                del data[:position]
-                if data:
-                    data += self.here.recv(1)
-            self.lender._is_fresh = True
-        self.stop_alarm()
-        sending.result()
-        self.assertEqual(kept, [str(number) for number in range(count)])
-        self.assertGreater(hits, 0)
+        self.strike_often(20_000)
 
 
 @with_cases

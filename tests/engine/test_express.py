@@ -527,6 +527,13 @@ class ReceiveTests(unittest.TestCase):
         borrow.assert_called_once_with(1.0)
 
 
+def borrowing_rig(case: unittest.TestCase, compiled: bool) -> SocketRig:
+    """One that receives in this form, where that is to be had."""
+    if compiled and CompiledBorrower is None:
+        case.skipTest("wssync._speedups was not built, or has no sockets")
+    return SocketRig(case, compiled=compiled)
+
+
 @with_cases
 class RememberedTests(unittest.TestCase):
     """Bytes that the stream alone knows of, because what fetched them was struck."""
@@ -534,9 +541,7 @@ class RememberedTests(unittest.TestCase):
     @cases({"in Python": (False,), "compiled": (True,)})
     def test_they_come_first_whoever_is_next(self, compiled: bool) -> None:
         """Rule 122: also for one who wins the role before the struck one can say what it has left."""
-        if compiled and CompiledBorrower is None:
-            self.skipTest("wssync._speedups was not built, or has no sockets")
-        rig = SocketRig(self, compiled=compiled)
+        rig = borrowing_rig(self, compiled)
         reader, note, recv = rig.engine.reader, rig.engine.reader._note_interrupt, TCPStream.recv
         got: List[Any] = []
         rig.peer.sendall(frame(TEXT, b"one"))
@@ -564,12 +569,10 @@ class TracedTests(unittest.TestCase):
     @cases({"in Python": (False,), "compiled": (True,)})
     def test_each_frame_is_looked_at(self, compiled: bool) -> None:
         """Where somebody listens, no receive goes past what tells of frames."""
-        if compiled and CompiledBorrower is None:
-            self.skipTest("wssync._speedups was not built, or has no sockets")
         heard: List[str] = []
         tracer = Tracer(None, lambda event, task, fields: heard.append(event), None, StillClock())
         with mock.patch.object(Tracer, "is_heard", True):
-            rig = SocketRig(self, compiled=compiled)
+            rig = borrowing_rig(self, compiled)
         rig.connection.tracer = tracer
         for message in ("one", "two"):
             rig.peer.sendall(frame(TEXT, message.encode()))
@@ -593,9 +596,7 @@ class AlarmTests(unittest.TestCase):
     )
     def test_it_is_the_callers(self, compiled: bool, seconds: Optional[float], before: bytes) -> None:
         """It comes out of the receive as it is; the connection goes on, and nothing is lost."""
-        if compiled and CompiledBorrower is None:
-            self.skipTest("wssync._speedups was not built, or has no sockets")
-        rig = SocketRig(self, compiled=compiled)
+        rig = borrowing_rig(self, compiled)
         rig.peer.setblocking(True)
         sending = Running(lambda: rig.peer.sendall(before))
 

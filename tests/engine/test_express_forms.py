@@ -584,25 +584,16 @@ class CompiledTests(ExpressCase):
         express.send_at_once(BINARY, b"")
         self.assertEqual(self.came(), b"\x82\x80abcd\x82\x80ghij")
 
-    def test_what_gives_no_compressed_message(self) -> None:
-        """Bytes or None; anything else leaves open what the compressor has seen."""
+    def test_what_gives_no_bytes(self) -> None:
+        """Bytes or None; anything else leaves open what the compressor, or TLS, has seen."""
         self.outbox.is_broken = False
-        express = self.kind(*self.arguments(compress=lambda payload: "text"))
-        self.outbox.express = express
-        with self.assertRaises(TypeError):
-            express.send_at_once(BINARY, b"x")
-        with self.assertRaises(ConnectionClosed):
-            express.rest()
-
-    def test_what_seals_nothing(self) -> None:
-        """Bytes or None; anything else leaves open what TLS has seen."""
-        self.outbox.is_broken = False
-        express = self.kind(*self.arguments(seal=lambda frame: "text"))
-        self.outbox.express = express
-        with self.assertRaises(TypeError):
-            express.send_at_once(BINARY, b"x")
-        with self.assertRaises(ConnectionClosed):
-            express.rest()
+        for step in ("compress", "seal"):
+            express = self.kind(*self.arguments(**{step: lambda data: "text"}))
+            self.outbox.express = express
+            with self.assertRaises(TypeError):
+                express.send_at_once(BINARY, b"x")
+            with self.assertRaises(ConnectionClosed):
+                express.rest()
 
     def test_closed_meanwhile(self) -> None:
         """A signal handler that interrupts the compressor, and forks: the child has the number of a socket, no more."""
