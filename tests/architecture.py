@@ -104,7 +104,7 @@ BUDGET_EXCEPTIONS: Dict[Tuple[str, str], str] = {
 NO_TEST_MODULE: Dict[str, str] = {
     TOP: "the public names, which test_package tries",
     "engine.state": "the first chapter of engine.connection's one object, and tested as that object",
-    "engine.calls": "the second chapter of engine.connection's one object, and tested as that object",
+    "engine.calls": "the third chapter of engine.connection's one object, and tested as that object",
     "session_task": "the base of task, which is never made alone: its tests are those of the one kind there is",
 }
 """Module -> why it has no test module of its own."""

@@ -28,6 +28,7 @@ OUTPUT = {
     "handlers": "hello\nclosed with 1000\n",
     "hello": "hello\n",
     "qt_ticker": "prices came\n",
+    "stopping_on_a_signal": "message 2\nclosed with 1001\n",
     "testing_a_chat_client": "OK\n",
     "testing_a_flaky_server": "OK\n",
     "testing_with_a_cassette": "OK\n",

@@ -19,6 +19,7 @@ import wssync
 from tests.stress.notes import Call, Notes
 from tests.stress.schedules import run_schedules
 from tests.tasks import PATIENCE, OnlineTestCase, needs_trustme
+from tests.threads import is_held
 from wssync.testing import Recorder, script
 
 SCHEDULES = 900
@@ -66,7 +67,7 @@ class PromiseTests(OnlineTestCase):
         task, told, registered = self.connect(), Recorder(), threading.Event()
 
         def handle(error: object) -> None:
-            told.handler("sent")(registered.wait(PATIENCE), task._connection.mutex.locked())
+            told.handler("sent")(registered.wait(PATIENCE), is_held(task._connection.mutex))
 
         task.send("x", handle)
         registered.set()

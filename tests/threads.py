@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Callable, Generic, List, Optional, TypeVar
+from typing import Any, Callable, Generic, List, Optional, TypeVar
 
-__all__ = ["PATIENCE", "Running"]
+__all__ = ["PATIENCE", "Running", "is_held"]
 
 PATIENCE = 10.0
 """Seconds after which a thread that should have ended counts as hanging."""
@@ -52,3 +52,13 @@ class Running(Generic[T]):
         except BaseException as error:
             return error
         raise AssertionError(f"no exception, but {result!r}")
+
+
+def is_held(lock: Any) -> bool:
+    """Whether anybody has an `RLock`, this thread included."""
+    if lock._is_owned():
+        return True
+    if not lock.acquire(False):
+        return True
+    lock.release()
+    return False

@@ -385,6 +385,12 @@ class _OwnExecutor(Preparable):
         executor = self._made
         return executor is not None and executor.is_current()
 
+    @property
+    def is_held(self) -> bool:
+        """See `SerialExecutor.is_held`."""
+        executor = self._made
+        return executor is not None and executor.is_held
+
     def join(self) -> None:
         """See `SerialExecutor.join`."""
         executor = self._made

@@ -58,6 +58,13 @@ class Preparable:
         """Start the thread: when the interpreter exits, no thread can be started any more."""
         raise NotImplementedError  # pragma: no cover - there are two, and both do
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this very thread has its lock: in a signal handler that interrupted a call of it. Nobody else can
+        give it work as long.
+        """
+        raise NotImplementedError  # pragma: no cover - there are two, and both do
+
 
 class Series:
     """One callback for many values, one after the other: a flood of messages costs one entry of the strand.
@@ -148,6 +155,13 @@ class Strand:
         """
         is_current = getattr(self._executor, "is_current", None)
         return self._runner == threading.get_ident() or (is_current is not None and bool(is_current()))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether other threads cannot hand over callbacks before this one is done with what it does: see
+        `Preparable`.
+        """
+        return isinstance(self._executor, Preparable) and self._executor.is_held
 
     def put(self, fn: Callable[..., object], *args: Any) -> None:
         """Append a callback. Any thread, also with a lock held; nothing runs before `kick`."""

@@ -82,7 +82,8 @@ class WebSocketTask(SessionTask):
         Without a handler it blocks until the message was handed to the operating system, or raises why not. After
         `timeout` seconds it raises `TimeoutError`, which says whether the message was withdrawn or, having begun to
         leave, still goes out whole. With a handler it returns at once, and `completion_handler(error_or_None)` is
-        called later; `SendQueueFull` when `write_limit` bytes wait already.
+        called later; `SendQueueFull` when `write_limit` bytes wait already. So does, without the handler, a call in a
+        signal handler that interrupted a call of this task in the same thread: the message leaves when that goes on.
 
         `TypeError` for another type, `ValueError` for a `str` with lone surrogates: nothing is sent then.
         """
@@ -112,7 +113,8 @@ class WebSocketTask(SessionTask):
 
         `timeout` is `ping_timeout` unless given; after it `TimeoutError`, and the task goes on. With a handler,
         `pong_receive_handler(error_or_None)` is called later. `payload` is at most 125 bytes; by default each ping has
-        its own. `ValueError` for a longer one.
+        its own. `ValueError` for a longer one; `RuntimeError` for blocking in a signal handler that interrupted a call
+        of this task.
         """
         data = None if payload is None else _control_payload(payload)
         _check_timeout(timeout, pong_receive_handler)
@@ -123,6 +125,7 @@ class WebSocketTask(SessionTask):
         if timeout is None:
             timeout = self._plan.configuration.ping_timeout
         timeout = self._before_waiting("send_ping", timeout)
+        self._connection.refuse_within("send_ping")
         waiter: Waiter[float] = Waiter()
         ping = self._connection.ping(data, waiter)
         if wait_or_withdraw(self._connection.clock, waiter, timeout, lambda: self._connection.withdraw_ping(ping)):
@@ -151,7 +154,8 @@ class WebSocketTask(SessionTask):
         Without a handler it blocks until a message is there or the task has ended, whose error it then raises. After
         `timeout` seconds it raises `TimeoutError` and has consumed nothing; `timeout=0` takes what is there or what one
         non-blocking read brings. With a handler it returns at once, and `completion_handler(result)` is called later,
-        once, for one message. Receives are first come, first served.
+        once, for one message. Receives are first come, first served. `RuntimeError` for blocking in a signal handler
+        that interrupted a call of this task, unless the message is here.
         """
         connection = self._connection
         if completion_handler is not None:
@@ -252,7 +256,8 @@ class WebSocketTask(SessionTask):
         the peer did. After `timeout` seconds (default: `close_timeout`) the connection is cut. `None` as the code sends
         a Close without body. A task never resumed, or ended, returns at once; one still opening is cancelled. The code
         of the first call stands; a `cancel()` meanwhile cuts it short. `ValueError` for a code or reason that must not
-        be sent.
+        be sent. In a signal handler that interrupted a call of this task it only begins: what is left comes when that
+        goes on.
         """
         encode_close(close_code, reason)
         _check_timeout(timeout, None)
@@ -272,7 +277,7 @@ class WebSocketTask(SessionTask):
     def _join(self, timeout: Optional[float] = None) -> None:
         connection = self._connection
         thread = connection.thread
-        if thread is None or thread is threading.current_thread():
+        if thread is None or thread is threading.current_thread() or connection.is_within:
             return
         seconds = self._plan.configuration.close_timeout if timeout is None else timeout
         is_over = False
@@ -306,9 +311,14 @@ class WebSocketTask(SessionTask):
                 del error
 
     def wait_until_closed(self, timeout: Optional[float] = None) -> None:
-        """Block until the task has ended, without starting the end; `TimeoutError` after `timeout` seconds."""
+        """Block until the task has ended, without starting the end; `TimeoutError` after `timeout` seconds.
+
+        `RuntimeError` in a signal handler that interrupted a call of this task, which would have to go on.
+        """
         _check_timeout(timeout, None)
         left = self._before_waiting("wait_until_closed", timeout)
+        if not self._connection.ended.is_set():
+            self._connection.refuse_within("wait_until_closed")
         if not _wait_for(self._connection.clock, self._connection.ended, left):
             raise TimeoutError(f"the task had not ended after {timeout} seconds")
 

@@ -21,6 +21,7 @@ import unittest
 from typing import Any, Callable, List, Optional, Tuple, TypeVar, Union
 from unittest import mock
 
+from tests.threads import is_held
 from wssync.engine import express
 from wssync.engine.accelerated import CompiledBorrower, CompiledExpress
 from wssync.engine.completions import Message, Waiter
@@ -284,4 +285,4 @@ class SocketRig(Rig):
             self.case.assertFalse(role.is_mine)
             if self.threaded:
                 self.case.assertTrue(Running(lambda role=role: role.attempt(lambda: None)).result())  # type: ignore[misc]
-        self.case.assertFalse(self.connection.mutex.locked())
+        self.case.assertFalse(is_held(self.connection.mutex))

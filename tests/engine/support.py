@@ -454,7 +454,7 @@ class Rig:
         self.connection.receive(completion)
         return completion
 
-    def ping(self, payload: Optional[bytes] = None) -> Tuple[Ping, Completion[float]]:
+    def ping(self, payload: Optional[bytes] = None) -> Tuple[Optional[Ping], Completion[float]]:
         """Send a ping."""
         completion: Completion[float] = Handler(lambda completion: None)
         return self.connection.ping(payload, completion), completion

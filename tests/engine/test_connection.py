@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Deque, List, Optional, Tuple
 from unittest import mock
 
+from tests.threads import is_held
 from wssync.engine.calls import PROMPT
 from wssync.engine.completions import Handler, Result, Waiter
 from wssync.engine.connection import Connection
@@ -543,7 +544,7 @@ class TakingTests(unittest.TestCase):
         self.assertEqual([rig.connection.take_first(), rig.connection.take_first()], ["a", "b"])
         with mock.patch.object(State, "after_demand", side_effect=Interrupt), self.assertRaises(Interrupt):
             rig.connection.take_first()
-        self.assertFalse(rig.connection.mutex.locked())
+        self.assertFalse(is_held(rig.connection.mutex))
         self.assertEqual([rig.connection.take(), rig.connection.take()], ["c", "d"])
 
     def test_no_memory_for_it(self) -> None:
@@ -955,7 +956,7 @@ class ExecutorTests(unittest.TestCase):
                 connection = rig.connection
                 states.append(
                     (
-                        connection.mutex.locked(),
+                        is_held(connection.mutex),
                         connection.outbox.role.is_mine,
                         rig.engine.reader.role.is_mine,
                     )

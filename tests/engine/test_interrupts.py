@@ -10,91 +10,22 @@ one message of the interrupted call, nothing comes twice or torn, and everything
 
 from __future__ import annotations
 
-import dis
 import functools
 import gc
-import os
 import socket
 import sys
 import unittest
-from types import CodeType, FrameType
-from typing import Any, Callable, Dict, FrozenSet, List, Optional
+from typing import Any, Callable, List, Optional
 from unittest import mock
 
-import wssync
 from tests.threads import Running
 from wssync.engine.completions import Completion, Message, Waiter
 from wssync.protocol.frames import Opcode
 
 from ..protocol.wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame
 from .borrowing import SocketRig, in_each_form
+from .striking import Interrupted, Striker, call_under
 from .support import PATIENCE, close_body
-
-LIBRARY = os.path.dirname(os.path.abspath(wssync.__file__)) + os.sep
-
-PURE = os.path.join(LIBRARY, "protocol", "")
-"""Nothing in there counts before it is done: its own tests strike there."""
-
-
-class Interrupted(BaseException):
-    """What strikes."""
-
-
-class Interrupter:
-    """Strikes at the n-th place, counted from its beginning."""
-
-    def __init__(self, place: int) -> None:
-        self._left = place
-        self._called: Dict[FrameType, bool] = {}
-        self.where = ""
-
-    @property
-    def has_struck(self) -> bool:
-        """Whether there were so many places."""
-        return self._left <= 0
-
-    def __call__(self, frame: FrameType, event: str, argument: object) -> Optional[Interrupter]:
-        file = frame.f_code.co_filename
-        if not file.startswith(LIBRARY) or file.startswith(PURE):
-            return None
-        if event == "call":
-            frame.f_trace = self  # 3.13 wants it before the next line
-            frame.f_trace_opcodes, frame.f_trace_lines = True, False
-            self._come_by(frame)
-        elif event == "opcode":
-            if self._called.get(frame):
-                self._come_by(frame)
-            self._called[frame] = frame.f_lasti in _calls(frame.f_code)
-        return self
-
-    def _come_by(self, frame: FrameType) -> None:
-        self._left -= 1
-        if not self._left:
-            self.where = f"{frame.f_code.co_name}:{frame.f_lineno}"
-            raise Interrupted
-
-
-@functools.lru_cache(None)
-def _calls(code: CodeType) -> FrozenSet[int]:
-    """Where the interpreter looks whether something strikes, behind these instructions of the code.
-
-    What strikes there belongs to the instruction, but the tracer strikes at the next one. Where that makes a difference
-    (the call is the last thing in a `with`, from 3.11 on) the place is left out.
-    """
-    steps = list(dis.get_instructions(code))
-    parse: Callable[[CodeType], List[Any]] = getattr(dis, "_parse_exception_table", lambda code: [])
-    guarded = [(entry.start, entry.end, entry.target) for entry in parse(code)]
-
-    def guard(offset: int) -> Optional[int]:
-        return next((target for start, end, target in guarded if start <= offset < end), None)
-
-    return frozenset(
-        step.offset
-        for step, following in zip(steps, steps[1:])
-        if step.opname.startswith(("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "SETUP_WITH"))
-        and guard(step.offset) == guard(following.offset)
-    )
-
 
 MINUTES = 300.0
 """Seconds, for thousands of places on a busy machine."""
@@ -109,6 +40,7 @@ def interrupted_everywhere(case: unittest.TestCase, play: Callable[[Attempt], No
     In a thread of its own: what strikes in an `except` may leave the interpreter believing that its error is still
     being handled, and the next tests would find it in the context of theirs.
     """
+    case.addCleanup(gc.collect)  # a tracer holds the frames that it saw, and they what is to be closed
     striking = Running(lambda: _strike_everywhere(play))
     striking.thread.join(MINUTES)
     case.assertGreater(striking.result(), least)
@@ -117,24 +49,13 @@ def interrupted_everywhere(case: unittest.TestCase, play: Callable[[Attempt], No
 def _strike_everywhere(play: Callable[[Attempt], None]) -> int:
     place = 1
     while True:
-        interrupter = Interrupter(place)
-
-        def attempt(call: Callable[[], Any], interrupter: Interrupter = interrupter) -> Any:
-            before = sys.gettrace()
-            sys._getframe().f_trace_opcodes = True  # 3.12 looks for it in `settrace`
-            gc.disable()  # what strikes in the finalizer of old garbage goes no further, and `call` would not be struck
-            sys.settrace(interrupter)
-            try:
-                return call()
-            finally:
-                sys.settrace(before)
-                gc.enable()
+        striker = Striker(place)
 
         try:
-            play(attempt)
+            play(functools.partial(call_under, striker))
         except (AssertionError, OSError) as error:
-            raise AssertionError(f"place {place}, {interrupter.where}: {error}") from error
-        if not interrupter.has_struck:
+            raise AssertionError(f"place {place}, {striker.where}: {error}") from error
+        if not striker.has_struck:
             return place
         place += 1
 

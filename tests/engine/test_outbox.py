@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import unittest
 from typing import Any, List, Optional
 from unittest import mock
 
+from tests.threads import is_held
+from wssync.engine.accelerated import Mutex
 from wssync.engine.completions import Completion, Handler, Waiter
 from wssync.engine.heartbeat import Ping
 from wssync.engine.outbox import JOIN, Message, Outbox
@@ -29,7 +30,7 @@ PLENTY = 1 << 30
 class OutboxTestCase(unittest.TestCase):
     def setUp(self) -> None:
         self.clock = StillClock()
-        self.mutex = threading.Lock()
+        self.mutex = Mutex()
         self.executor = QueueExecutor()
         self.strand = Strand(self.executor, lambda error: None)
         self.closing = ClosingHandshake()
@@ -642,7 +643,7 @@ class SharingTests(OutboxTestCase):
     def test_no_lock_is_held_while_writing(self) -> None:
         """The mutex is free during a `send` and while a frame is made."""
         locked: List[bool] = []
-        self.stream.before_send = lambda: locked.append(self.mutex.locked())
+        self.stream.before_send = lambda: locked.append(is_held(self.mutex))
         self.append(b"a")
         self.outbox.pump(PLENTY)
         self.assertEqual(locked, [False])
@@ -656,11 +657,11 @@ class SharingTests(OutboxTestCase):
         self.assertTrue(encoder.keys)
         role = self.outbox.role
         self.append(b"b")
-        self.outbox.abandon(threading.Lock())
+        self.outbox.abandon(Mutex())
         self.assertIsNot(self.outbox.role, role)
         self.assertFalse(encoder.keys)
         self.assertEqual(self.pump(), [])
-        Outbox(self.mutex, self.strand, self.clock.now, self.closing).abandon(threading.Lock())
+        Outbox(self.mutex, self.strand, self.clock.now, self.closing).abandon(Mutex())
 
     def test_after_the_stream_is_closed_nobody_touches_it(self) -> None:
         """Invariant 10: a rest that could not leave stays."""

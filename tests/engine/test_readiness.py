@@ -56,7 +56,8 @@ def is_readable(number: int, patience: float = 0.0) -> bool:
 
 
 def all_free(rig: Rig) -> None:
-    """Whoever has got the mutex now is the only one who has it."""
+    """Nobody has the mutex, or will keep it."""
+    assert not rig.connection.mutex._is_owned()
     with rig.connection.mutex:
         pass
 
@@ -194,6 +195,7 @@ class MessageTests(WatchingTestCase):
         rig = Rig(self)
         self.assertUnreadable(rig)
         ping, _ = rig.ping()
+        assert ping is not None
         rig.give(frame(PING, b"x"), frame(PONG, ping.payload), frame(PONG))
         self.assertUnreadable(rig)
         self.assertIn((Opcode.PONG, b"x"), rig.sent())

@@ -12,6 +12,7 @@ import unittest
 from typing import Any, Callable, Deque, List, Optional
 from unittest import mock
 
+from tests.threads import is_held
 from wssync.engine.completions import Message, Waiter
 from wssync.engine.queues import Ready
 from wssync.engine.reader import Reader
@@ -476,7 +477,7 @@ class BorrowingTests(ScheduleTestCase):
         lock = rig.connection.mutex
         waiter = Waiter[Message]()
         point.wait()
-        self.assertTrue(lock.locked())
+        self.assertTrue(is_held(lock))
         appending = Running(lambda: rig.connection.receive(waiter))
         self.is_waiting(appending)
         point.go()

@@ -18,6 +18,7 @@ from tests.clock import StillClock
 from tests.engine.support import Rig, accepting, frames_in
 from tests.protocol.wire import BINARY, CLOSE, CONTINUATION, PING, TEXT, frame, header
 from tests.support import cases, with_cases
+from tests.threads import is_held
 from wssync.engine import tracing
 from wssync.engine.tracing import EVENTS, FrameWatch, Tracer, make_tracer, masked
 from wssync.metrics.collector import Collector
@@ -268,7 +269,7 @@ class ConnectionTests(unittest.TestCase):
         """It opens, frames go both ways, and it ends; each in its place, and with no lock held."""
         hook = Hook()
         rig = self.rig(hook)
-        hook.then = lambda event: self.assertFalse(rig.connection.mutex.locked(), event)
+        hook.then = lambda event: self.assertFalse(is_held(rig.connection.mutex), event)
         self.assertFalse(rig.send_at_once(0x81, b"no short way"))
         rig.send("one")
         rig.connection.flush()

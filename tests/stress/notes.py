@@ -14,6 +14,10 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import wssync
 from tests.threads import PATIENCE
+from wssync.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wssync.engine.accelerated import Lock
 
 __all__ = ["Call", "Notes", "is_free"]
 
@@ -229,7 +233,7 @@ class Notes:
         return f"handlers that never ran: {missing}"
 
 
-def is_free(mutex: threading.Lock) -> bool:
+def is_free(mutex: Lock) -> bool:
     """Whether nobody keeps the mutex of a task that has ended; a handler that is just returning has it for a moment."""
     free = mutex.acquire(timeout=PATIENCE)
     if free:

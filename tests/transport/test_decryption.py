@@ -199,6 +199,14 @@ class ReceivingIntoTests(IntoTestCase):
                 self.into(4, 100)
             self.assertIsInstance(caught.exception.__cause__, ssl.SSLError)
 
+    def test_within_a_call_that_a_signal_handler_interrupted(self) -> None:
+        """To read is an error, and nothing of the memory is changed."""
+        self.write(b"hello")
+        with self.stream._lock, self.assertRaisesRegex(RuntimeError, r"receive\(\) in a signal handler"):
+            self.into(0, 5)
+        self.assertEqual(self.memory[:5], bytes(5))
+        self.assertEqual(self.receive(5), b"hello")
+
 
 class ShortWayTests(MemoryTestCase):
     """A record that comes alone, when nothing else is pending: its way is short."""
@@ -699,6 +707,12 @@ class SealingTests(MemoryTestCase):
         self.assertIsNone(self.sealing.seal(bytes(81_921)))
         self.assertFalse(self.stream.has_output)
 
+    def test_within_a_call_that_a_signal_handler_interrupted(self) -> None:
+        """Nothing is sealed, nor waited for."""
+        with self.stream._lock:
+            self.assertIsNone(self.sealing.seal(b"hello"))
+        self.assertIsNotNone(self.sealing.seal(b"hello"))
+
     def test_nothing_is_sealed_while_tls_must_read(self) -> None:
         """Before the handshake is done, for example."""
         stream = TLSStream(SocketPeer(server_context()), client_context(), "localhost")
@@ -749,6 +763,14 @@ class UnsealingTests(IntoTestCase):
             self.give(self.peer.cipher())
             self.assertEqual(self.steps.open(10_000), text)
             self.assertOpen()
+
+    def test_within_a_call_that_a_signal_handler_interrupted(self) -> None:
+        """To read is an error; what was fetched is there for the next."""
+        self.write(b"hello")
+        self.give(self.peer.cipher())
+        with self.stream._lock, self.assertRaisesRegex(RuntimeError, r"receive\(\) in a signal handler"):
+            self.steps.open(100)
+        self.assertEqual(self.stream.recv(100), b"hello")
 
     def test_several_records(self) -> None:
         """All of them at once, as far as the limit; the rest is for `recv`."""

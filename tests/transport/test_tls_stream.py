@@ -432,6 +432,13 @@ class ReceivingTests(MemoryTestCase):
         self.assertEqual(self.stream.recv(100), b"abcdef")
         self.assertIsNone(self.stream.recv(100))
 
+    def test_within_a_call_that_a_signal_handler_interrupted(self) -> None:
+        """It reads nothing, which is an error: it could wait for ever for what the interrupted call keeps."""
+        self.peer.server.write(b"abcdef")
+        with self.stream._lock, self.assertRaisesRegex(RuntimeError, r"receive\(\) in a signal handler"):
+            self.stream.recv(100)
+        self.assertEqual(self.stream.recv(100), b"abcdef")
+
     def test_cipher_text_of_an_interrupted_recv_comes_first(self) -> None:
         """What was fetched when an exception from outside came is fed before anything else is fetched."""
         self.peer.server.write(b"first ")
@@ -541,6 +548,22 @@ class SendingTests(MemoryTestCase):
         with self.assertRaises(ConnectionClosed) as caught:
             self.stream.send(b"x")
         self.assertIsInstance(caught.exception.__cause__, ssl.SSLError)
+
+    def test_within_a_call_that_a_signal_handler_interrupted(self) -> None:
+        """It takes nothing, as if the kernel were full, and waits for nothing. Another thread waits its turn."""
+        with self.stream._lock:
+            self.stream._object.write(b"answer")
+            self.assertFalse(self.stream.flush())
+            self.assertEqual(self.stream.send(b"x"), 0)
+            self.assertTrue(self.stream.has_output)
+        self.peer.room = 10
+        self.assertFalse(self.stream.flush())
+        self.peer.room = None
+        with self.stream._lock:
+            self.assertTrue(self.stream.flush(), "what was taken out before is sent")
+            self.assertEqual(self.stream.send(b"x"), 0)
+        self.assertEqual(self.peer.read(), b"answer")
+        self.assertEqual(self.stream.send(b"x"), 1)
 
 
 class SendingWithTLS12Tests(SendingTests):

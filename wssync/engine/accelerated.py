@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .._speedups import Borrower, Express
 
     class Lock(Protocol):
-        """What there is of an `RLock` for roles."""
+        """What there is of an `RLock`."""
 
         def acquire(self, blocking: bool = True, timeout: float = -1) -> bool: ...
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         def __exit__(self, *error: object) -> None: ...
 
 
-__all__ = ["CompiledBorrower", "CompiledExpress", "RoleLock", "make_tally", "shorten"]
+__all__ = ["CompiledBorrower", "CompiledExpress", "Mutex", "RoleLock", "make_tally", "shorten"]
 
 Send = Callable[..., None]
 Receive = Callable[..., Any]
@@ -44,7 +44,8 @@ def _nothing(send: Send, outbox: Slots, receive: Receive, inbox: Slots, borrower
 CompiledBorrower: Optional[Callable[..., Borrower]] = None
 make_tally: Callable[[], Tally] = Tally
 CompiledExpress: Optional[Callable[..., Express]] = None
-RoleLock: Callable[[], Lock] = threading.RLock  # type: ignore[assignment] # which does not tell of `_is_owned`
+Mutex: Callable[[], Lock] = threading.RLock  # type: ignore[assignment] # which does not tell of `_is_owned`
+RoleLock: Callable[[], Lock] = Mutex
 """The lock of a role. The short ways in their compiled form take a compiled one without calling its methods."""
 shorten: Callable[[Send, Slots, Receive, Slots, Slots], None] = _nothing
 """Let a task's `send` and `receive` go the short ways by themselves when that is all there is to do. They stay

@@ -1,6 +1,6 @@
 """The blocking calls: what a caller does until its answer is there, or its own time is over.
 
-The third chapter of a connection (see `connection`). A call's own timeout raises the builtin `TimeoutError` and leaves
+The fourth chapter of a connection (see `connection`). A call's own timeout raises the builtin `TimeoutError` and leaves
 the connection as it is; an interrupt (Ctrl-C) takes back what was asked for.
 """
 
@@ -76,9 +76,14 @@ class Blocking(Calls):
             self.impatient = tuple(other for other in self.impatient if other is not latch)
 
     def wait_until_sent(self, message: Outgoing, timeout: Optional[float]) -> None:
-        """Block until the message was handed to the operating system; raises the error if it is not to be."""
+        """Block until the message was handed to the operating system; raises the error if it is not to be.
+
+        Where this thread `is_within`, it is not waited for: it leaves as soon as the call that was interrupted goes on.
+        """
         waiter = message.completion
         assert isinstance(waiter, Waiter)
+        if self.is_within and not waiter.done:
+            return
         try:
             timeout = self.await_opening("send", timeout)
         except BaseException as error:  # if it was sent all the same, that is what is told
@@ -106,9 +111,7 @@ class Blocking(Calls):
         """The end has a cause, as when `take` has come to a fault: it is awaited, so that the receive which came to it
         raises it, with all that a task shows of its end. False where this thread is in the way of the end.
         """
-        roles = [self.outbox.role] if self.reader is None else [self.outbox.role, self.reader.role]
-        is_engine = self.thread in (None, threading.current_thread())
-        if is_engine or any(role.is_mine for role in roles):  # a trace hook; or a signal handler in a send or receive
+        if self.is_within or self.thread in (None, threading.current_thread()):
             return False
         return self.ended.wait(SOON)
 
@@ -150,6 +153,8 @@ class Blocking(Calls):
     ) -> Message:
         """Block in the row of all receives, where `queued` stands already, as long as is `left` of the `timeout`."""
         waiter: Waiter[Message] = queued or Waiter()
+        if queued is None:
+            self.refuse_within("receive")
         try:
             if queued is None:
                 self.receive(waiter)

@@ -1,20 +1,23 @@
 """What a task asks of its connection: to send, to ping, to receive. Any thread may make these calls.
 
-The second chapter of a connection (see `connection`). Each call queues what it asks for under the mutex and then, with
+The third chapter of a connection (see `connection`). Each call queues what it asks for under the mutex and then, with
 no lock held, writes what can be written at once and starts the handlers whose answers are there.
 """
 
 from __future__ import annotations
 
+import functools
+
 from ..errors import SendQueueFull
-from ..hints import TYPE_CHECKING, Any, Callable, Optional
+from ..hints import TYPE_CHECKING, Any, Callable, Optional, Tuple
 from ..strand import call
+from .changes import Changes
 from .completions import Completion, Message, Result
 from .heartbeat import Ping
 from .outbox import Message as Outgoing
-from .state import State
 
 if TYPE_CHECKING:
+    from ..errors import WebSocketError
     from ..protocol.frames import Opcode
     from .readiness import Readiness
 
@@ -24,7 +27,7 @@ PROMPT = 65_536
 """Bytes of a message that a caller with a handler writes itself: a GUI thread must not compress megabytes."""
 
 
-class Calls(State):
+class Calls(Changes):
     """Sending and receiving."""
 
     __slots__ = ()
@@ -39,16 +42,7 @@ class Calls(State):
         """Queue a message and write what the kernel takes at once."""
         message = Outgoing(opcode, payload, completion)
         self._expect(completion)
-        with self.mutex:
-            error = self.refusal()
-            if error is None and self._is_over_limit(completion):
-                error = SendQueueFull(f"{self.outbox.queued} bytes wait to be sent (write_limit)", url=self.url)
-            if error is not None:
-                completion.resolve(self.strand, error=error)
-            elif self.cause is not None:
-                self.outbox.append_too_late(message)
-            else:
-                self.outbox.append(message)
+        self.change(functools.partial(self._queue, message))
         if completion.blocking:
             self.flush(completion)
         elif message.size <= PROMPT:
@@ -58,63 +52,86 @@ class Calls(State):
             self.strand.kick()
         return message
 
+    def _queue(self, message: Outgoing) -> None:
+        error = self.refusal()
+        if error is None and self._is_over_limit(message.completion):
+            error = SendQueueFull(f"{self.outbox.queued} bytes wait to be sent (write_limit)", url=self.url)
+        if error is not None:
+            message.completion.resolve(self.strand, error=error)
+        elif self.cause is not None:
+            self.outbox.append_too_late(message)
+        else:
+            self.outbox.append(message)
+
     def _is_over_limit(self, completion: Completion[None]) -> bool:
-        full = self.outbox.queued >= self.configuration.write_limit
-        return full and not completion.blocking and self.cause is None
+        if self.cause is not None or self.outbox.queued < self.configuration.write_limit:
+            return False
+        return self._holds_role or not completion.blocking  # nobody waits for it
 
     def withdraw_send(self, message: Outgoing) -> bool:
         """Take a message back that has not begun to leave."""
         with self.mutex:
             return self.outbox.withdraw(message)
 
-    def ping(self, payload: Optional[bytes], completion: Completion[float]) -> Ping:
-        """Send a ping; its completion gets the round trip in seconds."""
+    def ping(self, payload: Optional[bytes], completion: Completion[float]) -> Optional[Ping]:
+        """Send a ping; its completion gets the round trip in seconds. `None` if it is made later, or not at all."""
         self._expect(completion)
-        with self.mutex:
-            error = self.refusal()
-            if error is not None:
-                completion.resolve(self.strand, error=error)
-                ping = Ping(payload or b"", completion)
-            else:
-                ping = self.heartbeat.ping(payload, completion)
-                if self.cause is None:
-                    self.outbox.ping(ping)
-                self.after_demand()
+        ping = self.change(functools.partial(self._ping, payload, completion))
         self.flush()
         return ping
 
-    def withdraw_ping(self, ping: Ping) -> bool:
+    def _ping(self, payload: Optional[bytes], completion: Completion[float]) -> Optional[Ping]:
+        error = self.refusal()
+        if error is not None:
+            completion.resolve(self.strand, error=error)
+            return None
+        ping = self.heartbeat.ping(payload, completion)
+        if self.cause is None:
+            self.outbox.ping(ping)
+        self.after_demand()
+        return ping
+
+    def withdraw_ping(self, ping: Optional[Ping]) -> bool:
         """Stop waiting for a pong."""
         with self.mutex:
-            return self.heartbeat.withdraw(ping)
+            return ping is not None and self.heartbeat.withdraw(ping)
 
     def pong(self, payload: bytes) -> None:
         """Send a pong that nobody asked for; raises when nothing can be sent any more."""
-        with self.mutex:
-            error = self.refusal() or self.cause
-            if error is None:
-                self.outbox.pong(payload)
+        error = self.change(functools.partial(self._pong, payload))
         if error is not None:
             raise error.with_traceback(None)
         self.flush()
+
+    def _pong(self, payload: bytes) -> Optional[WebSocketError]:
+        error = self.refusal() or self.cause
+        if error is None:
+            self.outbox.pong(payload)
+        return error
 
     # -- receiving -----------------------------------------------------------------------------------------------------
 
     def receive(self, completion: Completion[Message]) -> None:
         """Ask for the next message."""
         self._expect(completion)
-        with self.mutex:
-            self.inbox.receive(completion, self.strand)
-            self.after_demand()
-        self.strand.kick()
+        self._ask(self.inbox.receive, completion, self.strand)
 
     def receive_each(self, handler: Callable[[Result], object]) -> None:
         """Ask for every message, and for the error at the end."""
         self.strand.expect()
-        with self.mutex:
-            self.inbox.receive_each(handler, self._ran_low, self.strand)
-            self.after_demand()
-        self.strand.kick()
+        self._ask(self.inbox.receive_each, handler, self._ran_low, self.strand)
+
+    def _ask(self, ask: Callable[..., object], *details: object) -> None:
+        inside = self.mutex._is_owned()
+        if inside:
+            self.inbox.refuse_beside_each()  # the caller is told, and not the engine thread
+        self.change(functools.partial(self._ask_now, ask, details))
+        if not inside:
+            self.strand.kick()
+
+    def _ask_now(self, ask: Callable[..., object], details: Tuple[object, ...]) -> None:
+        ask(*details)
+        self.after_demand()
 
     def deliver(self, handler: Callable[[Result], object]) -> Callable[[Completion[Message]], None]:
         """Wrap the handler of one receive: what runs on the executor when it is answered."""
@@ -145,6 +162,7 @@ class Calls(State):
         As long as plenty is left, reading waits as before, and nothing else is to be done: see `State.after_demand`.
         """
         inbox, message = self.inbox, None
+        self.refuse_inside("receive")
         try:
             with self.mutex:
                 ready = inbox.guarded
@@ -178,6 +196,7 @@ class Calls(State):
                 return express.popleft()
             except IndexError:
                 pass  # another caller was quicker
+        self.refuse_inside("receive")
         with self.mutex:
             self.inbox.refuse_beside_each()
             message = self.inbox.take()
@@ -196,14 +215,16 @@ class Calls(State):
         """
         from .readiness import Readiness
 
-        inbox = self.inbox
         made = Readiness()  # before the mutex is held: a pair of sockets takes its time on Windows
-        with self.mutex:
-            readiness = inbox.readiness
-            if readiness is None or readiness.fileno() < 0:
-                readiness = inbox.readiness = made
-                inbox.match(self.strand)
-                self.after_demand()
+        return self.change(functools.partial(self._watch, made)) or made
+
+    def _watch(self, made: Readiness) -> Readiness:
+        inbox = self.inbox
+        readiness = inbox.readiness
+        if readiness is None or readiness.fileno() < 0:
+            readiness = inbox.readiness = made
+            inbox.match(self.strand)
+            self.after_demand()
         return readiness
 
     def withdraw_receive(self, completion: Completion[Message]) -> bool:

@@ -18,12 +18,13 @@ is taken, never the other way round.
 
 from __future__ import annotations
 
-import threading
+import functools
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
 from ..hints import TYPE_CHECKING, Any, Callable, Optional
 from ..protocol.closing import CloseCode, close_code
 from ..strand import Strand
+from .accelerated import Mutex
 from .blocking import Blocking
 from .completions import Latch
 from .state import Phase
@@ -47,30 +48,34 @@ class Connection(Blocking):
 
     def suspend(self) -> None:
         """Stop reading and writing, until as many `resume` calls."""
-        with self.mutex:
-            if self.cause is None and not self.closing_asked and self.phase < Phase.ENDED:
-                self.suspensions += 1
-                self.inbox.held = self.outbox.held = True
+        self.change(self._suspend)
         self.wake()
+
+    def _suspend(self) -> None:
+        if self.cause is None and not self.closing_asked and self.phase < Phase.ENDED:
+            self.suspensions += 1
+            self.inbox.held = self.outbox.held = True
 
     def resume(self) -> bool:
         """Undo one `suspend`; true if the connection is to be started now."""
-        with self.mutex:
-            if self.cause is not None or self.phase >= Phase.ENDED or not self.suspensions:
-                return False
-            self.suspensions -= 1
-            if self.suspensions:
-                return False
-            starting = self.phase is Phase.NEW
-            if starting:
-                self.phase = Phase.OPENING
-                self.inbox.held = self.outbox.held = False
-                self.inbox.match(self.strand)
-            else:
-                self.release()
+        starting = self.change(self._resume)
         if not starting:  # else nothing can be written, and nobody has an answer
             self.flush()
-        return starting
+        return bool(starting)
+
+    def _resume(self) -> bool:
+        if self.cause is not None or self.phase >= Phase.ENDED or not self.suspensions:
+            return False
+        self.suspensions -= 1
+        if self.suspensions:
+            return False
+        if self.phase is not Phase.NEW:
+            self.release()
+            return False
+        self.phase = Phase.OPENING
+        self.inbox.held = self.outbox.held = False
+        self.inbox.match(self.strand)
+        return True
 
     def unstart(self) -> bool:
         """No thread came of the start, for an interrupt: it is as it was before, to be resumed or cancelled. False if
@@ -88,12 +93,14 @@ class Connection(Blocking):
 
     def cancel(self) -> None:
         """Abandon the connection at once."""
-        with self.mutex:
-            self.cut = True
-            self.end_locked(Cancelled("the task was cancelled"))
-            unstarted = self.phase is Phase.NEW
-        if unstarted:
+        if self.change(self._cancel):
             self.complete()
+
+    def _cancel(self) -> bool:
+        """Whether nobody else will complete it: no thread was ever started."""
+        self.cut = True
+        self.end_locked(Cancelled("the task was cancelled"))
+        return self.phase is Phase.NEW
 
     def close(
         self, code: Optional[int], reason: Optional[str], timeout: Optional[float], *, awaited: bool = False
@@ -102,18 +109,21 @@ class Connection(Blocking):
 
         A caller by whom the end is `awaited` wakes the engine thread when the time for that is over.
         """
-        with self.mutex:
-            if self.phase is not Phase.OPEN:
-                early = self.phase < Phase.OPEN
-            else:
-                early = False
-                self._ask_to_close(code, reason, self.configuration.close_timeout if timeout is None else timeout)
-                if not (awaited and self.listens) or self.fault_due is not None:
-                    self.wake()
-        if early:
-            self.cancel()
+        seconds = self.configuration.close_timeout if timeout is None else timeout
+        if self.change(functools.partial(self._close, code, reason, seconds, awaited)):
+            self.complete()
         else:
             self.flush()
+
+    def _close(self, code: Optional[int], reason: Optional[str], timeout: float, awaited: bool) -> bool:
+        """Whether it is now to be completed, as for `_cancel`."""
+        if self.phase < Phase.OPEN:
+            return self._cancel()
+        if self.phase is Phase.OPEN:
+            self._ask_to_close(code, reason, timeout)
+            if not (awaited and self.listens) or self.fault_due is not None:
+                self.wake()
+        return False
 
     def _ask_to_close(self, code: Optional[int], reason: Optional[str], timeout: float) -> None:
         if not self.closing_asked:
@@ -157,6 +167,7 @@ class Connection(Blocking):
 
     def _complete(self) -> None:
         with self.mutex:
+            self.catch_up()
             if self.phase >= Phase.ENDED:
                 return
             self.phase = Phase.ENDED
@@ -202,7 +213,7 @@ class Connection(Blocking):
 
     def abandon(self) -> None:
         """This is a child process after a fork: the connection is the parent's, and the locks may be held by nobody."""
-        self.mutex = threading.Lock()
+        self.mutex = Mutex()
         self.outbox.abandon(self.mutex)
         self.strand = Strand(_Nowhere(), lambda error: None)
         self.error = self.verdict = ConnectionClosed("the connection belongs to the parent process", url=self.url)

@@ -173,12 +173,14 @@ class Engine:
         timer.
         """
         connection = self._connection
+        connection.make_late_changes()
         if connection.suspensions:
             deadline.pause()
             try:
                 while connection.cause is None and connection.suspended:
                     wait_for((self._waker,), (), None)
                     self._waker.clear()
+                    connection.make_late_changes()
                     if not connection.suspended:
                         self._waker.wake()  # a wake that was meant for the wait that follows may have been cleared
             finally:
@@ -232,13 +234,14 @@ class Engine:
         stream, outbox = connection.stream, connection.outbox
         assert stream is not None
         with connection.mutex:
+            late = connection.catch_up()
             aside = reader.stands_aside()
             connection.stands_aside = aside != 0
             connection.listens = reading = aside == 0 and reader.may_read()
             rest = not outbox.is_idle and outbox.has_rest
             writing = rest and outbox.stalled
             interrupted = reader.interrupted and not (reader.lent or connection.suspended)
-            busy = interrupted or (rest and not writing)
+            busy = late or interrupted or (rest and not writing)
         self._note_pause(reading, writing)
         due = _soonest(self._deadlines())
         patience = None if due is None else max(0.0, due - connection.clock.now())

@@ -13,8 +13,6 @@ goes out whole; whoever lets the role go looks at the queue again, whoever appen
 
 from __future__ import annotations
 
-import threading
-
 from ..errors import ConnectionClosed
 from ..hints import TYPE_CHECKING, Callable, Deque, Iterator, List, NamedTuple, Optional, Tuple, Union
 from ..protocol.closing import ClosingHandshake
@@ -31,6 +29,7 @@ from .tracing import FrameWatch, frame_fields
 
 if TYPE_CHECKING:
     from ..protocol.frames import Header
+    from .accelerated import Lock
     from .tracing import Tracer
     from .ways import Begun
 
@@ -85,9 +84,7 @@ class Outbox(Outgoing):
         "struck",
     )
 
-    def __init__(
-        self, mutex: threading.Lock, strand: Strand, now: Callable[[], float], closing: ClosingHandshake
-    ) -> None:
+    def __init__(self, mutex: Lock, strand: Strand, now: Callable[[], float], closing: ClosingHandshake) -> None:
         self._mutex = mutex
         super().__init__(now, closing)
         self._strand = strand
@@ -137,7 +134,7 @@ class Outbox(Outgoing):
         self._at_once = Counts(counted.sent, counted.messages_sent, counted.wire_sent)
         self._stream = self._way = self.express = None
 
-    def abandon(self, mutex: threading.Lock) -> None:
+    def abandon(self, mutex: Lock) -> None:
         """After a fork: the child shares nothing with the parent that it could send with."""
         self._mutex, self.role = mutex, Role()
         self.detach()

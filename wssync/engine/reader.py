@@ -108,6 +108,7 @@ class Reader(Receiver):
         connection = self._connection
         if connection.phase is not Phase.OPEN or connection.suspended:
             return  # it ended, or was suspended, while the role was being won
+        connection.refuse_inside("receive")
         try:
             if self.interrupted:
                 self.interrupted = False
@@ -132,6 +133,7 @@ class Reader(Receiver):
     def read_now(self) -> None:
         """One non-blocking read by a caller, if reading is allowed and nobody else is at it."""
         connection = self._connection
+        connection.refuse_inside("receive")
         with connection.mutex:
             allowed = connection.phase is Phase.OPEN and connection.cause is None and self.may_read()
         if allowed:
@@ -324,6 +326,7 @@ class Reader(Receiver):
 
     def _share(self, fetch: Fetch) -> Union[Message, Waiter[Message], None]:
         """Decode one read, keep the first message for the borrower and publish the rest. Read role."""
+        self._connection.refuse_inside("receive")
         decoded = None if self._connection.suspended else self._decode_next(fetch)
         if decoded is None:
             return self._stand_by() if self._connection.suspended else None

@@ -1,23 +1,22 @@
 """The state of one connection, which every thread shares, and the few steps that all chapters of it need.
 
-A connection is one object in four chapters: its state (here), the calls that a task makes on it (`calls`, and those
-that wait, `blocking`), and how it begins and ends (`connection`, where phases and locks are described). "Mutex" says
-that a method needs it held.
+A connection is one object in five chapters: its state (here), how that is changed (`changes`), the calls that a task
+makes on it (`calls`, and those that wait, `blocking`), and how it begins and ends (`connection`, where phases and locks
+are described). "Mutex" says that a method needs it held.
 """
 
 from __future__ import annotations
 
 import enum
-import threading
 from _weakref import ref  # what `weakref` has it from, without the classes of that
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
-from ..hints import TYPE_CHECKING, Any, Callable, Dict, Optional, Protocol, Tuple, Union
+from ..hints import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Protocol, Tuple, Union
 from ..protocol.closing import CloseCode, ClosingHandshake
 from ..protocol.frames import MAX_CONTROL_PAYLOAD
 from ..protocol.http1 import parse_response_head
 from ..strand import Strand
-from .accelerated import make_tally
+from .accelerated import Mutex, make_tally
 from .completions import Latch
 from .heartbeat import Heartbeat
 from .inbox import Inbox
@@ -26,6 +25,8 @@ from .roles import Role
 from .tracing import Tracer
 
 if TYPE_CHECKING:
+    import threading
+
     from ..configuration import SessionConfiguration
     from ..protocol.http1 import Request, Response
     from ..strand import Executor
@@ -137,6 +138,8 @@ class State:
     cut = False
     error: Optional[WebSocketError] = None
     fault_due: Optional[float] = None
+    late: Union[Tuple[()], List[Callable[[], object]]] = ()
+    """Changes that a signal handler asked for in the middle of another: see `changes`. Mutex."""
     request: Optional[Request] = None
     """What was asked last, once that is not what the task was made with."""
     verdict: Optional[WebSocketError] = None
@@ -147,7 +150,7 @@ class State:
         self.clock = clock
         self.created = clock.now()
         self.tracer = _UNHEARD
-        self.mutex = threading.Lock()
+        self.mutex = Mutex()
         self.strand = Strand(executor, _Refusal(self))
         self.closing = ClosingHandshake()
         self.outbox = Outbox(self.mutex, self.strand, clock.now, self.closing)
@@ -253,6 +256,9 @@ class State:
         """
         budget = CALLER_BUDGET if awaited is None else WAITING_BUDGET
         try:
+            if self.mutex._is_owned():  # by what a signal handler has interrupted
+                self.wake()
+                return
             while self.outbox.pump(budget) and awaited is not None and not awaited.done:
                 pass
             with self.mutex:

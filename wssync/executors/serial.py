@@ -120,6 +120,11 @@ class SerialExecutor(Preparable, FutureExecutor):
             if entry is not None:
                 entry[0].cancel()
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this very thread is in the middle of a call here: in a signal handler that interrupted it."""
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined] # there is no public name for it
+
     def join(self, timeout: Optional[float] = None) -> bool:
         """Wait until the thread is gone after a `shutdown`; `False` after `timeout` seconds, or on that very thread."""
         thread = self._thread

@@ -47,6 +47,8 @@ AT_ONCE = 4
 _DROPPED = InterruptedError("an exception hit the decryption of a record")
 """From outside, as a signal handler raises it. The call drops what it has decrypted by then."""
 
+_WITHIN = "receive() in a signal handler that interrupted a call of the same TLS connection"
+
 Step = Iterator[None]
 """Each `next` of it does one thing from beginning to end: no exception from outside can fall between."""
 
@@ -69,7 +71,8 @@ class Decryption(Stream):
         )
         # What the calls of the object consist of: straight to it no signal's handler runs before the outcome is stored.
         self._raw: Any = getattr(self._object, "_sslobj", self._object)
-        self._lock = threading.Lock()  # around each call of the object and of the two buffers
+        self._lock = threading.RLock()  # around each call of the object and of the two buffers
+        self._is_within: Callable[[], bool] = self._lock._is_owned  # type: ignore[attr-defined] # there is no public name
         # The reading thread's, but for `shutdown_write`, which stores what it must not lose under the lock:
         self._fetched: List[Any] = []  # from below, not fed yet: bytes, a piece of the memory, or `None` for nothing
         self._fetch_much: Optional[Step] = None  # into the memory, which is held during a `recv_into` alone
@@ -126,6 +129,8 @@ class Decryption(Stream):
         return None if direct is None else Unsealing(direct, self._fetched, self._decrypted, self._open)
 
     def _open(self, limit: int) -> Optional[bytes]:
+        if self._is_within():
+            raise RuntimeError(_WITHIN)
         if not self._open_alone(limit):
             return None
         if self._outgoing.pending:  # an answer to what was decrypted: whoever asks for that once more sends it
@@ -145,6 +150,8 @@ class Decryption(Stream):
 
     def _prepare(self, limit: int, fetch: Step) -> bool:
         """Bring what is to be received to the head of what is decrypted; False if there is nothing."""
+        if self._is_within():
+            raise RuntimeError(_WITHIN)
         if self._decrypted or not self.is_clean:
             return self._prepare_all(limit, fetch)
         self.is_clean = False
@@ -224,6 +231,8 @@ class Decryption(Stream):
 
     def _read_into(self, memory: memoryview, patient: bool) -> Optional[int]:
         """Decrypt straight into the memory. How much of it is filled is on record, should an exception come between."""
+        if self._is_within():
+            raise RuntimeError(_WITHIN)
         decrypted, filled = self._decrypted, self._filled
         self._fill_whole(memory, patient)
         count, size = sum(filled), len(memory)

@@ -15,6 +15,9 @@ What must hold, and how:
   cipher text, and only after what came before was read; a `recv_into` does so a few times.
 - No byte is lost in silence. OpenSSL's call may lose a record when a signal's handler raises in it, which is not to be
   prevented; then the connection is treated as lost.
+- A signal handler may send, and receive, in the middle of a call that it interrupted. That one holds the lock and may
+  be within OpenSSL: so nothing is taken as long as this very thread has it, as if the kernel were full, and to read is
+  an error.
 - Reading is in `decryption`, writing here.
 - Below may lie another `TLSStream`: that is TLS to a server through a TLS proxy.
 """
@@ -106,7 +109,7 @@ class TLSStream(Decryption):
     def _seal(self, data: bytes) -> Optional[bytes]:
         """All or nothing: what is too long for one hold of the lock is `send`'s, piece by piece."""
         size = len(data)
-        if self._unsent or size > PLAIN_TEXT + RECORD:
+        if self._unsent or size > PLAIN_TEXT + RECORD or self._is_within():
             return None
         try:
             with self._lock:
@@ -126,7 +129,7 @@ class TLSStream(Decryption):
 
     def send(self, data: Buffer) -> int:
         """Take at most 64 KiB, and nothing as long as earlier cipher text waits for the kernel."""
-        if not self.flush():
+        if not self.flush() or self._is_within():
             return 0
         piece = memoryview(data)[:PLAIN_TEXT]
         taken, size = 0, len(piece)
@@ -151,7 +154,9 @@ class TLSStream(Decryption):
 
     def flush(self) -> bool:
         """See `Stream.flush`."""
-        while self._unsent or (self._outgoing.pending and self._take()):
+        while self._unsent or self._outgoing.pending:
+            if not self._unsent and not self._take():
+                return False
             sent = self._lower.send(self._unsent)
             if sent < len(self._unsent):
                 self._unsent = memoryview(self._unsent)[sent:]
@@ -164,9 +169,11 @@ class TLSStream(Decryption):
         return True
 
     def _take(self) -> bool:
+        if self._is_within():
+            return False
         with self._lock:
             self._unsent = self._outgoing.read()
-        return bool(self._unsent)
+        return True
 
     def shutdown_write(self) -> None:
         """Send close_notify, then FIN. `recv` goes on."""
