@@ -9,7 +9,7 @@ import gc
 import signal
 import types
 import unittest
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import wssync
 from tests.engine.striking import Striker, call_under
@@ -200,6 +200,20 @@ class CallTests(EverywhereTestCase):
         for _ in pings:
             told.assert_next("answered", None)
 
+    @cases({name: (name,) for name in SENDS})
+    def test_messages_leave_in_the_order_of_the_calls(self, name: str) -> None:
+        """What the interrupted thread sends next comes behind what was sent in the handler."""
+        task = self.connect(self.echoing.url)
+
+        def play(striker: Striker) -> None:
+            call_under(striker, lambda: Outer(task).call(name))
+            task.send("after")
+            got = [task.receive(timeout=PATIENCE) for _ in range(3 if striker.has_struck else 2)]
+            self.assertEqual((len(set(got)), got[-1]), (len(got), "after"))
+
+        self.everywhere(play, lambda: task.send("inner"))
+        task.close()
+
 
 @needs_trustme
 class CallOverTLSTests(CallTests):
@@ -216,6 +230,85 @@ class EndTests(EverywhereTestCase):
     def test_the_task_ends(self, name: str, end: str) -> None:
         """Wherever that struck."""
         self.ends(name, end)
+
+
+class StartTests(EverywhereTestCase):
+    """A signal handler that struck a `resume`, or a call before that."""
+
+    def fresh(self, call: Callable[[wssync.WebSocketTask, Recorder], object], act: Callable[..., object]) -> None:
+        """Interrupt a call of a task that was not resumed yet; then resume it. Every handler is called once."""
+        session = self.session()
+        tasks: List[wssync.WebSocketTask] = []
+        told: List[Recorder] = []
+
+        def play(striker: Striker) -> None:
+            task = session.websocket_task(self.echoing.url)
+            tasks[:], told[:] = [task], [Recorder()]
+            call_under(striker, lambda: call(task, told[0]))
+            if not striker.has_struck:
+                act(task, told[0])
+            task.resume()
+            told[0].wait_for("called", 2, PATIENCE)
+            task.close()
+            self.assertEqual(len(told[0].events), 2)
+
+        self.everywhere(play, lambda: act(tasks[0], told[0]))
+
+    def test_before_the_start(self) -> None:
+        """A message or a ping before it, and more of them, or the end, in a handler that struck that."""
+        calls: Tuple[Callable[[wssync.WebSocketTask, Recorder], object], ...] = (
+            lambda task, told: task.send("x", told.handler("called")),
+            lambda task, told: task.send_ping(told.handler("called")),
+            lambda task, told: task.receive(told.handler("called")),
+        )
+
+        def cancel(task: wssync.WebSocketTask, told: Recorder) -> None:
+            task.cancel()
+            told.handler("called")()
+
+        def close(task: wssync.WebSocketTask, told: Recorder) -> None:
+            task.close()
+            told.handler("called")()
+
+        for call in calls[:2]:
+            for act in (*calls[:2], cancel, close):
+                self.fresh(call, act)
+        for act in (cancel, close):
+            self.fresh(calls[2], act)
+
+    def resumed(self, act: Callable[[wssync.WebSocketTask], object]) -> None:
+        """Act at each place of a `resume`; it has to come to an end that was asked for, or to open."""
+        session = self.session()
+        tasks: List[wssync.WebSocketTask] = []
+
+        def play(striker: Striker) -> None:
+            task = session.websocket_task(self.echoing.url)
+            tasks[:] = [task]
+            call_under(striker, task.resume)
+            if task.state is TaskState.RUNNING:
+                task.wait_until_open(PATIENCE)
+                task.close()
+            else:
+                task.resume()  # a cancelled one does nothing, one that was resumed twice neither
+                task.wait_until_closed(PATIENCE)
+            self.assertIs(task.state, TaskState.COMPLETED)
+
+        self.everywhere(play, lambda: act(tasks[0]))
+
+    def test_the_start(self) -> None:
+        """None of the calls waits for what only the interrupted one can start."""
+
+        def refused(call: Callable[[], object]) -> None:
+            try:
+                call()
+            except RuntimeError:
+                pass
+
+        self.resumed(lambda task: task.close())
+        self.resumed(lambda task: task.cancel())
+        self.resumed(lambda task: refused(lambda: task.send("x")))
+        self.resumed(lambda task: refused(lambda: task.send_ping()))
+        self.resumed(lambda task: refused(lambda: task.wait_until_open()))
 
 
 @needs_trustme

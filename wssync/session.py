@@ -106,7 +106,7 @@ class Session:
         remember_fork(self)
 
     def _begin_afresh(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._gate = Gate(self._configuration.http_maximum_connections_per_host)
         self._fresh = _NONE_FRESH
         self._running: Dict[int, WebSocketTask] = {}
@@ -201,6 +201,15 @@ class Session:
             self._fresh.pop(task.task_identifier, None)
             if not self._fresh:
                 self._fresh = _NONE_FRESH  # an emptied one keeps its table
+            if task._connection.ended.is_set():  # a signal handler that came between has cancelled it
+                self._running.pop(task.task_identifier, None)
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether this very thread is in the middle of a change here: in a signal handler that interrupted it. No task
+        can come to its end as long.
+        """
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined] # there is no public name for it
 
     def _let_go(self, task: WebSocketTask) -> None:
         """A task has ended and all its callbacks have run; its thread may still have the socket to close."""

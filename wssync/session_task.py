@@ -31,6 +31,9 @@ if TYPE_CHECKING:
         @property
         def delegate(self) -> object: ...
 
+        @property
+        def _is_held(self) -> bool: ...
+
         def _adopt(self, task: Any) -> None: ...
 
         def _let_go(self, task: Any) -> None: ...
@@ -193,14 +196,18 @@ class SessionTask:
     def resume(self) -> None:
         """Start the task, or undo one `suspend()`. More of them, and one after the end, do nothing."""
         self._prepare()
-        if self._connection.resume():
+        connection = self._connection
+        if connection.resume():
             try:
-                engine = Engine(self._connection, self._plan, self._earliest_begin_date)
+                engine = Engine(connection, self._plan, self._earliest_begin_date)
             except BaseException:
-                if not self._connection.unstart():
-                    self._connection.complete()
+                if not connection.unstart():
+                    connection.complete()
                 raise
-            engine.start()
+            try:
+                engine.start()
+            finally:
+                connection.starter = None
 
     def suspend(self) -> None:
         """Stop transmitting until as many `resume()` calls; timers stand still.

@@ -23,7 +23,7 @@ import threading
 
 from .engine.accelerated import shorten
 from .engine.blocking import answer, wait_or_withdraw
-from .engine.completions import Handler, Message, Result, ThreadEnd, Waiter, wait_within
+from .engine.completions import Handler, Latch, Message, Result, ThreadEnd, Waiter, wait_within
 from .engine.goodbye import remember_fork
 from .engine.inbox import Inbox
 from .engine.outgoing import Outgoing
@@ -125,7 +125,6 @@ class WebSocketTask(SessionTask):
         if timeout is None:
             timeout = self._plan.configuration.ping_timeout
         timeout = self._before_waiting("send_ping", timeout)
-        self._connection.refuse_within("send_ping")
         waiter: Waiter[float] = Waiter()
         ping = self._connection.ping(data, waiter)
         if wait_or_withdraw(self._connection.clock, waiter, timeout, lambda: self._connection.withdraw_ping(ping)):
@@ -155,7 +154,7 @@ class WebSocketTask(SessionTask):
         `timeout` seconds it raises `TimeoutError` and has consumed nothing; `timeout=0` takes what is there or what one
         non-blocking read brings. With a handler it returns at once, and `completion_handler(result)` is called later,
         once, for one message. Receives are first come, first served. `RuntimeError` for blocking in a signal handler
-        that interrupted a call of this task, unless the message is here.
+        that interrupted another receive of this task, unless the message is here.
         """
         connection = self._connection
         if completion_handler is not None:
@@ -277,7 +276,7 @@ class WebSocketTask(SessionTask):
     def _join(self, timeout: Optional[float] = None) -> None:
         connection = self._connection
         thread = connection.thread
-        if thread is None or thread is threading.current_thread() or connection.is_within:
+        if thread is None or thread is threading.current_thread() or connection.is_within or self._session._is_held:
             return
         seconds = self._plan.configuration.close_timeout if timeout is None else timeout
         is_over = False
@@ -298,7 +297,7 @@ class WebSocketTask(SessionTask):
     def wait_until_open(self, timeout: Optional[float] = None) -> None:
         """Block until the opening handshake is over; raises its error, or `TimeoutError` after `timeout` seconds."""
         _check_timeout(timeout, None)
-        left = self._before_waiting("wait_until_open", timeout)
+        left = self._before_waiting("wait_until_open", timeout, self._connection.opened)
         connection = self._connection
         if not _wait_for(connection.clock, connection.opened, left):
             raise TimeoutError(f"the task was not open after {timeout} seconds")
@@ -316,9 +315,7 @@ class WebSocketTask(SessionTask):
         `RuntimeError` in a signal handler that interrupted a call of this task, which would have to go on.
         """
         _check_timeout(timeout, None)
-        left = self._before_waiting("wait_until_closed", timeout)
-        if not self._connection.ended.is_set():
-            self._connection.refuse_within("wait_until_closed")
+        left = self._before_waiting("wait_until_closed", timeout, self._connection.ended)
         if not _wait_for(self._connection.clock, self._connection.ended, left):
             raise TimeoutError(f"the task had not ended after {timeout} seconds")
 
@@ -338,9 +335,11 @@ class WebSocketTask(SessionTask):
         else:
             self.close(CloseCode.INTERNAL_SERVER_ERROR)
 
-    def _before_waiting(self, call: str, timeout: Optional[float]) -> Optional[float]:
-        """Refuse to wait for what cannot come; what is left of the timeout."""
+    def _before_waiting(self, call: str, timeout: Optional[float], event: Optional[Latch] = None) -> Optional[float]:
+        """Refuse to wait for what cannot come, unless that is here; what is left of the timeout."""
         _refuse_fresh(self._connection, call)
+        if event is None or not event.is_set():
+            self._connection.refuse_within(call)
         return self._connection.await_opening(call, timeout)
 
     # -- what is known -------------------------------------------------------------------------------------------------

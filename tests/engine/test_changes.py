@@ -5,16 +5,19 @@ Nothing waits for what it interrupted, and nothing comes out of its place: see `
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import unittest
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
+from unittest import mock
 
 import wssync
 from tests.protocol.wire import PING, TEXT, frame
 from tests.threads import Running
-from wssync.engine.completions import Handler
+from wssync.engine.completions import Handler, Message
 from wssync.engine.connection import Connection
-from wssync.engine.state import Phase
+from wssync.engine.outbox import Outbox
+from wssync.engine.state import Phase, State
 from wssync.protocol.frames import Opcode
 
 from .support import Rig
@@ -39,13 +42,26 @@ class ChangeTests(unittest.TestCase):
         self.called: List[str] = []
 
     def within(self, *calls: Callable[[], object]) -> None:
-        """Make these calls in the middle of a change. None of them has an effect at once, and the engine is woken."""
+        """Make these calls while the mutex is held by what makes no changes: a read, say. None of them has an effect at
+        once, and the engine is woken.
+        """
         with self.connection.mutex:
             for call in calls:
                 call()
             self.assertEqual(self.called, [])
         self.assertEqual(self.rig.sent(), [])
         self.assertTrue(self.rig.woken())
+
+    def within_change(self, *calls: Callable[[], object]) -> None:
+        """Make them in the middle of a change. They have an effect when that is made, and before it returns."""
+
+        def change() -> None:
+            for call in calls:
+                call()
+            self.assertEqual((self.called, self.rig.sent()), ([], []))
+
+        self.connection.change(change)
+        self.assertFalse(self.connection.late)
 
     def send(self, text: str) -> None:
         """A message, whose handler notes what came of it."""
@@ -76,6 +92,33 @@ class ChangeTests(unittest.TestCase):
         self.assertEqual(sorted(self.rig.sent()), [(Opcode.TEXT, b"a"), (Opcode.PONG, b"p")])
         self.assertEqual(self.called, ["NoneType"])
 
+    def test_who_was_interrupted_makes_the_change(self) -> None:
+        """It sends, and starts the handlers, before it returns; so what its thread sends next comes behind."""
+        self.within_change(lambda: self.send("a"), lambda: self.send("b"))
+        self.assertEqual(self.rig.texts(), ["a", "b"])
+        self.rig.run_callbacks()
+        self.assertEqual(self.called, ["NoneType"] * 2)
+
+    def test_the_short_way_stays_closed_until_then(self) -> None:
+        """Though the interrupted call itself has written all that it knows of."""
+
+        def write() -> None:
+            self.connection.outbox.role.attempt(lambda: self.connection.outbox._write(1000))
+            self.assertIsNone(self.connection.outbox.express)
+
+        self.within(lambda: self.send("a"), write)
+        self.connection.flush()
+        self.assertEqual(self.rig.texts(), ["a"])
+        self.assertIs(self.rig.send_at_once(0x81, b"b"), True)
+
+    def test_a_message_for_the_engine_thread_to_write(self) -> None:
+        """One that is too long for a caller with a handler: no executor is called in the middle of a change."""
+        with mock.patch.object(self.connection.strand, "kick") as kick:
+            self.within(lambda: self.send("a" * 100_000))
+            kick.assert_not_called()
+        self.settle()
+        self.assertEqual((self.called, len(self.rig.texts()[0])), (["NoneType"], 100_000))
+
     def test_a_ping(self) -> None:
         """Its handler hears of the pong."""
         answer: Handler[float] = Handler(lambda completion: self.note(completion.value))
@@ -94,15 +137,18 @@ class ChangeTests(unittest.TestCase):
         self.assertEqual([result.get() for result in self.rig.results], ["a", "b"])
 
     def test_receive_each(self) -> None:
-        """It gets everything from then on. Beside it, receiving is refused in there as anywhere."""
+        """It gets everything from then on. What is refused beside it can be told to nobody, and is logged."""
         self.within(lambda: self.connection.receive_each(lambda result: self.called.append(str(result.message))))
         self.settle()
         self.rig.give(frame(TEXT, b"a"))
         self.rig.run_callbacks()
         self.assertEqual(self.called, ["a"])
-        with self.connection.mutex, self.assertRaisesRegex(RuntimeError, "receive_each"):
-            self.rig.receive()
-        self.assertFalse(self.connection.late)
+        self.called.clear()
+        self.within_change(self.rig.receive, lambda: self.send("a"))
+        self.assertEqual(self.rig.texts(), ["a"])
+        with self.assertLogs("wssync", "ERROR") as logged:
+            self.rig.run_callbacks()
+        self.assertIn("receive_each() stands", logged.output[0])
 
     def test_receiving_at_once_is_refused(self) -> None:
         """It could not rely on what it finds; nothing is lost. But what is there to be taken without the mutex, is."""
@@ -144,14 +190,9 @@ class ChangeTests(unittest.TestCase):
         self.assertFalse(self.connection.suspended)
 
     def test_a_descriptor_to_watch(self) -> None:
-        """It is there at once, and soon shows what there is. The one that there is already is the one."""
-        self.rig.give(frame(TEXT, b"a"))
-        watched: List[Any] = []
-        self.within(lambda: watched.append(self.connection.watch()))
-        self.settle()
-        self.assertIs(self.connection.inbox.readiness, watched[0])
-        self.assertTrue(watched[0]._shown)
-        self.assertIs(self.connection.watch(), watched[0])
+        """Which one it is cannot be told."""
+        with self.connection.mutex, self.assertRaisesRegex(RuntimeError, rf"fileno\(\) {WITHIN}"):
+            self.connection.watch()
 
     def test_closing(self) -> None:
         """Behind what was sent before, and nothing is sent behind it."""
@@ -181,15 +222,44 @@ class ChangeTests(unittest.TestCase):
         self.assertEqual((len(self.rig.results), self.connection.late), (1, []))
 
     def test_after_the_end(self) -> None:
-        """No engine is there to do it: everything is answered at once."""
-        self.connection.cancel()
+        """No engine is there to do it, but those who were interrupted: in a change, or as they took a message."""
+        connection = self.connection
+        self.rig.give(frame(TEXT, b"a") + frame(TEXT, b"b"))
+        connection.end(wssync.ConnectionClosed("enough"))
         self.rig.finish()
-        with self.connection.mutex:
-            self.send("a")
-            self.rig.receive()
-        self.connection.strand.kick()
+        self.within_change(lambda: self.send("a"), self.rig.receive)
         self.rig.run_callbacks()
-        self.assertEqual((self.called, len(self.rig.results)), (["Cancelled"], 1))
+        self.assertEqual((self.called, len(self.rig.results)), (["ConnectionClosed"], 1))
+        with self.striking():
+            self.assertEqual(connection.take(), "b")
+            self.rig.run_callbacks()
+            self.assertEqual(self.called, ["ConnectionClosed"] * 2)
+            with self.assertRaises(wssync.ConnectionClosed):
+                connection.take()
+        self.rig.run_callbacks()
+        self.assertEqual(self.called, ["ConnectionClosed"] * 3)
+
+    @contextlib.contextmanager
+    def striking(self) -> Iterator[None]:
+        """Somebody sends in the middle of each look at what has been taken."""
+        after_demand = self.connection.after_demand
+
+        def strike(connection: State, taken: Optional[Message] = None) -> None:
+            self.send("struck")
+            after_demand(taken)
+
+        with mock.patch.object(State, "after_demand", strike):
+            yield
+
+    def test_while_a_message_is_taken(self) -> None:
+        """By a slow consumer, with reading waiting for room."""
+        self.rig = Rig(self, max_queue=(2, None))
+        self.connection = self.rig.connection
+        self.rig.give(b"".join(frame(TEXT, text) for text in (b"a", b"b", b"c", b"d")))
+        with self.striking():
+            self.assertEqual([self.connection.take_first() for _ in range(3)], ["a", "b", "c"])
+        self.assertFalse(self.connection.late)
+        self.assertIn("struck", self.rig.texts())
 
     def test_an_error_of_another_thread(self) -> None:
         """`end` is no different."""
@@ -201,24 +271,54 @@ class ChangeTests(unittest.TestCase):
 class EarlyChangeTests(unittest.TestCase):
     """Before the connection is open."""
 
-    def test_before_the_start_it_is_made_at_once(self) -> None:
-        """There is no engine that could do it."""
+    def test_before_the_start(self) -> None:
+        """There is no engine that could do it: who was interrupted does, behind what it does itself."""
         rig = Rig(self, opened=False)
-        with rig.connection.mutex:
-            send = rig.send("a")
-            self.assertEqual(rig.connection.late, ())
+        append = rig.connection.outbox.append
+        sends: List[Any] = []
+
+        def strike(message: Any) -> None:
+            if not sends:
+                sends.append(rig.send("b"))
+            append(message)
+
+        with mock.patch.object(Outbox, "append", lambda outbox, message: strike(message)):
+            sends.append(rig.send("a"))
         rig.open()
         rig.settle()
-        self.assertTrue(send.completion.done)
-        self.assertEqual(rig.texts(), ["a"])
+        self.assertTrue(sends[0].completion.done and sends[1].completion.done)
+        self.assertEqual(rig.texts(), ["a", "b"])
 
-    def test_a_task_that_was_never_started_is_cancelled_at_once(self) -> None:
-        """And closed."""
+    def test_a_task_that_was_never_started_is_ended(self) -> None:
+        """Behind what was interrupted, which is answered too."""
         for end in ("cancel", "close"):
             rig = Rig(self, opened=False)
-            with rig.connection.mutex:
+            append = rig.connection.outbox.append
+
+            def strike(message: Any, rig: Rig = rig, end: str = end, append: Any = append) -> None:
                 _end(rig.connection, end)
+                append(message)
+
+            with mock.patch.object(Outbox, "append", lambda outbox, message, strike=strike: strike(message)):
+                send = rig.send("a")
             self.assertIs(rig.connection.phase, Phase.ENDED)
+            self.assertIsInstance(send.completion.error, wssync.Cancelled)
+
+    def test_no_start_comes_of_a_resume_in_there(self) -> None:
+        """Who has to start the thread is the one who is told to."""
+        rig = Rig(self, opened=False)
+        with rig.connection.mutex, self.assertRaisesRegex(RuntimeError, rf"resume\(\) {WITHIN}"):
+            rig.connection.resume()
+
+    def test_while_the_thread_is_about_to_start(self) -> None:
+        """Its starter cannot wait for what that will do; others can."""
+        rig = Rig(self, opened=False)
+        connection = rig.connection
+        self.assertTrue(connection.resume())
+        self.assertTrue(connection.is_within)
+        self.assertFalse(Running(lambda: connection.is_within).result())
+        self.assertTrue(connection.unstart())
+        self.assertFalse(connection.is_within)
 
     def test_the_opening_does_it_where_it_waits(self) -> None:
         """A message is there to be sent, and a cancel ends the opening; suspended or not."""

@@ -16,12 +16,13 @@ from unittest import mock
 
 from tests.threads import is_held
 from wssync.engine.calls import PROMPT
+from wssync.engine.changes import CALLER_BUDGET
 from wssync.engine.completions import Handler, Result, Waiter
 from wssync.engine.connection import Connection
 from wssync.engine.inbox import Inbox
 from wssync.engine.loop import LINGER
 from wssync.engine.queues import EMPTY, EMPTY_LIST
-from wssync.engine.state import CALLER_BUDGET, Phase, State
+from wssync.engine.state import Phase, State
 from wssync.errors import Cancelled, ConnectionClosed, ProtocolError, SendQueueFull, WebSocketError
 from wssync.protocol.frames import Opcode
 
@@ -82,7 +83,7 @@ class SendTests(unittest.TestCase):
         """As often as it takes until its own message has left."""
         rig = self.behind(3)
         pump = mock.patch.object(rig.connection.outbox, "pump", side_effect=rig.connection.outbox.pump)
-        with mock.patch("wssync.engine.state.WAITING_BUDGET", 1), pump as pumps:
+        with mock.patch("wssync.engine.changes.WAITING_BUDGET", 1), pump as pumps:
             message = rig.send(b"mine", blocking=True)
         self.assertEqual((pumps.call_count > 1, message.completion.done), (True, True))
 

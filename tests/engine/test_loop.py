@@ -376,7 +376,7 @@ class TurnTests(unittest.TestCase):
     def test_more_work_than_one_turn_does_not_wait(self) -> None:
         """What a bounded write left over is the next turn's, without a sleep."""
         rig = Rig(self)
-        with mock.patch("wssync.engine.state.CALLER_BUDGET", 1), mock.patch("wssync.engine.loop.BUDGET", 1):
+        with mock.patch("wssync.engine.changes.CALLER_BUDGET", 1), mock.patch("wssync.engine.loop.BUDGET", 1):
             with rig.connection.mutex:
                 for _ in range(3):
                     rig.connection.outbox.append(_message(100_000))

@@ -134,6 +134,7 @@ class Blocking(Calls):
         message = self.take_first() if self.inbox.express is None else None
         if message is not None:
             return message
+        self.refuse_inside("receive")
         until = self.clock.now() + timeout
         got: Union[Message, Waiter[Message], None] = None
 

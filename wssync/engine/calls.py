@@ -49,7 +49,7 @@ class Calls(Changes):
             self.flush()
         else:
             self.wake()
-            self.strand.kick()
+            self.kick()
         return message
 
     def _queue(self, message: Outgoing) -> None:
@@ -122,12 +122,8 @@ class Calls(Changes):
         self._ask(self.inbox.receive_each, handler, self._ran_low, self.strand)
 
     def _ask(self, ask: Callable[..., object], *details: object) -> None:
-        inside = self.mutex._is_owned()
-        if inside:
-            self.inbox.refuse_beside_each()  # the caller is told, and not the engine thread
         self.change(functools.partial(self._ask_now, ask, details))
-        if not inside:
-            self.strand.kick()
+        self.kick()
 
     def _ask_now(self, ask: Callable[..., object], details: Tuple[object, ...]) -> None:
         ask(*details)
@@ -171,6 +167,8 @@ class Calls(Changes):
                     del ready[0]  # no call from the line before to here
                     if self.stands_aside or len(ready) < inbox.plenty:
                         self._after_taking(message)
+            if self.late:
+                self.make_late_changes()
         except BaseException:
             if message is not None:
                 self.put_back(message)
@@ -204,6 +202,8 @@ class Calls(Changes):
                 self.fail(self.inbox.fault)
             self.after_demand()
             error = self.verdict
+        if self.late:
+            self.make_late_changes()
         if message is None and error is not None:
             raise error.with_traceback(None)
         return message
@@ -215,6 +215,7 @@ class Calls(Changes):
         """
         from .readiness import Readiness
 
+        self.refuse_inside("fileno")
         made = Readiness()  # before the mutex is held: a pair of sockets takes its time on Windows
         return self.change(functools.partial(self._watch, made)) or made
 

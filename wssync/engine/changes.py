@@ -5,19 +5,30 @@ steps of what that does, and finalizers in any thread: so perhaps in the middle 
 (see `roles`), or of a change, with the mutex held. What they call on the same task there must neither wait for what it
 has interrupted nor rely on what it finds half done.
 
-- A change waits until the engine thread makes it: `change`.
+- A change waits until the one that was interrupted is made: `change`.
 - A send is not waited for, and neither is the end after a `close`; both come about once the interrupted call goes on.
 - What has an answer to give that only others could bring, or could not be taken now, is a RuntimeError.
 """
 
 from __future__ import annotations
 
-from ..hints import Callable, Optional, TypeVar
+import threading
+
+from ..hints import TYPE_CHECKING, Callable, Optional, TypeVar
 from .state import Phase, State
+
+if TYPE_CHECKING:
+    from .completions import Completion
 
 __all__ = ["Changes"]
 
 T = TypeVar("T")
+
+CALLER_BUDGET = 262_144
+"""Bytes a caller writes before it leaves the rest to the engine thread: a GUI thread must not serve others for ever."""
+
+WAITING_BUDGET = 4 * 1_048_576
+"""Bytes that one writes at a time who waits for its message anyway."""
 
 
 class Changes(State):
@@ -25,47 +36,96 @@ class Changes(State):
 
     __slots__ = ()
 
+    if TYPE_CHECKING:
+
+        def complete(self) -> None:
+            """See `Connection.complete`."""
+
     def change(self, change: Callable[[], T]) -> Optional[T]:
         """Make a change of what is here, with the mutex held; what that returns. Any thread.
 
         A signal handler (or a finalizer) may run in the middle of a change that its own thread is making. It could
-        neither wait for the end of that, nor rely on what it finds. So the engine thread makes its change soon, before
-        any later one; then, `None`. Before there is such a thread, or when nothing is left for it to do, it is made at
-        once: nothing here is ever in a state that an exception must not leave behind.
+        neither wait for the end of that, nor rely on what it finds. So its change has to wait, and `None` comes back:
+        it is made by whoever has made the other one, before that returns; or by the engine thread, where it struck one
+        that reads.
         """
-        if self.mutex._is_owned() and self.waker is not None and self.phase < Phase.ENDED:
-            self.outbox.express = None  # what is sent next must not go past it
+        if self.mutex._is_owned():
+            self.outbox.is_awaited, self.outbox.express = True, None
             self.__dict__.setdefault("late", []).append(change)
             self.wake()
             return None
         with self.mutex:
-            self.catch_up()
-            return change()
+            were_late = self.catch_up()
+            result = change()
+        if self.late or were_late:
+            self.make_late_changes()
+        return result
 
     def catch_up(self) -> bool:
         """Make the changes that had to wait; whether there were any. Mutex."""
-        were_any = bool(self.late)
+        were_any = False
         while self.late:
-            self.late.pop(0)()
+            were_any = True
+            try:
+                self.late.pop(0)()
+            except RuntimeError as error:  # such as a receive beside `receive_each`: it cannot be told to the caller
+                self.strand.put(_raise, error)
+        if were_any:
+            self.outbox.is_awaited = False
         return were_any
 
     def make_late_changes(self) -> None:
-        """Where the engine thread waits and has no look at all the facts: make what had to wait. No lock held."""
-        if self.late:
+        """Make what had to wait, and see to what follows from that. No lock held."""
+        with self.mutex:
+            self.catch_up()
+            unstarted = self.phase is Phase.NEW and self.cause is not None
+        if unstarted:
+            self.complete()
+        self.flush()
+
+    def flush(self, awaited: Optional[Completion[None]] = None) -> None:
+        """Write what can be written now, leave the rest to the engine thread, start the handlers. No lock held.
+
+        A caller that waits for a message anyway goes on as long as that is not sent.
+        """
+        budget = CALLER_BUDGET if awaited is None else WAITING_BUDGET
+        try:
+            if self.mutex._is_owned():  # by what a signal handler has interrupted
+                self.wake()
+                return
+            while self.outbox.pump(budget) and awaited is not None and not awaited.done:
+                pass
             with self.mutex:
-                self.catch_up()
+                left = self.outbox.has_rest or self.outbox.broken is not None
+            if left:
+                self.wake()
+            self.strand.kick()
+            if self.late:
+                self.make_late_changes()
+        except BaseException:  # an interrupt: the engine thread does the rest, and ends the connection if that broke it
+            self.wake()
+            raise
+
+    def kick(self) -> None:
+        """Start the handlers; not in the middle of a change, after which that is done anyway."""
+        if not self.mutex._is_owned():
             self.strand.kick()
 
     @property
     def is_within(self) -> bool:
-        """Whether this very thread is in the middle of a change, of a send or receive, or of handing over callbacks:
-        in a signal handler that interrupted it, or in a trace hook. What needs that to go on cannot be waited for.
+        """Whether this very thread is in the middle of a change, of a send or receive, of handing over callbacks or of
+        starting the connection: in a signal handler that interrupted it, or in a trace hook. What needs that to go on
+        cannot be waited for.
         """
-        return self.mutex._is_owned() or self._holds_role or self.strand.is_held
+        return self.mutex._is_owned() or self._holds_role or self.strand.is_held or self._is_starting
 
     @property
     def _holds_role(self) -> bool:
         return self.outbox.role.is_mine or (self.reader is not None and self.reader.role.is_mine)
+
+    @property
+    def _is_starting(self) -> bool:
+        return self.phase is Phase.OPENING and self.starter == threading.get_ident()
 
     def refuse_inside(self, call: str) -> None:
         """RuntimeError in a signal handler that struck while its thread held the mutex: see `change`."""
@@ -76,3 +136,8 @@ class Changes(State):
         """RuntimeError where a blocking `call` would wait for itself."""
         if self.is_within:
             raise RuntimeError(f"{call}() in a signal handler that interrupted a call of this task")
+
+
+def _raise(error: RuntimeError) -> None:
+    """On the executor, where it is logged."""
+    raise error

@@ -19,6 +19,7 @@ is taken, never the other way round.
 from __future__ import annotations
 
 import functools
+import threading
 
 from ..errors import Cancelled, ConnectionClosed, WebSocketError
 from ..hints import TYPE_CHECKING, Any, Callable, Optional
@@ -58,6 +59,8 @@ class Connection(Blocking):
 
     def resume(self) -> bool:
         """Undo one `suspend`; true if the connection is to be started now."""
+        if self.phase is Phase.NEW:
+            self.refuse_inside("resume")  # who asks later would start no thread
         starting = self.change(self._resume)
         if not starting:  # else nothing can be written, and nobody has an answer
             self.flush()
@@ -72,7 +75,7 @@ class Connection(Blocking):
         if self.phase is not Phase.NEW:
             self.release()
             return False
-        self.phase = Phase.OPENING
+        self.phase, self.starter = Phase.OPENING, threading.get_ident()
         self.inbox.held = self.outbox.held = False
         self.inbox.match(self.strand)
         return True
@@ -81,12 +84,14 @@ class Connection(Blocking):
         """No thread came of the start, for an interrupt: it is as it was before, to be resumed or cancelled. False if
         it has a cause to end: then it has to.
         """
-        with self.mutex:
-            if self.cause is not None:
-                return False
-            self.phase, self.suspensions = Phase.NEW, 1
-            self.inbox.held = self.outbox.held = True
-            self.thread = self.waker = None
+        return bool(self.change(self._unstart))
+
+    def _unstart(self) -> bool:
+        if self.cause is not None:
+            return False
+        self.phase, self.suspensions = Phase.NEW, 1
+        self.inbox.held = self.outbox.held = True
+        self.thread = self.waker = self.starter = None
         return True
 
     # -- ending --------------------------------------------------------------------------------------------------------
@@ -154,6 +159,8 @@ class Connection(Blocking):
         self.strand.kick()
         if listener is not None:
             self.strand.finish(listener.finished)
+        if self.late:
+            self.make_late_changes()
 
     def occupy_roles(self, work: Callable[[], None]) -> None:
         """Do what needs that nobody is between fetching bytes and publishing them, or between taking a message and

@@ -78,6 +78,7 @@ class Outbox(Outgoing):
         "_way",
         "_wire_sent",
         "broken",
+        "is_awaited",
         "others_sent",
         "role",
         "stalled",
@@ -110,6 +111,8 @@ class Outbox(Outgoing):
         self._tracer: Optional[Tracer] = None
         self._watch: Optional[FrameWatch] = None
         self.stalled = False
+        self.is_awaited = False
+        """Whether messages are about to be queued that nobody may go past. Mutex."""
 
     def attach(
         self, stream: Stream, encoder: Encoder, flush: Callable[[], None], tracer: Optional[Tracer] = None
@@ -143,7 +146,9 @@ class Outbox(Outgoing):
 
     def _review(self) -> None:
         """Open the short way if nothing is left in it. Mutex and write role."""
-        if self._current is None and not (self.is_barred or self.stalled or self.has_rest or self.broken):
+        if self._current is None and not (
+            self.is_barred or self.stalled or self.has_rest or self.broken or self.is_awaited
+        ):
             self.express = self._way
 
     def fail(self) -> List[Completion[None]]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..transport.clock import Clock
     from ..transport.stream import Stream
     from ..transport.waiting import Waker
-    from .completions import Completion, Message, Waiter
+    from .completions import Message, Waiter
 
     class Reader(Protocol):
         """What calls need of the receiving half."""
@@ -56,12 +56,6 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Phase", "State"]
-
-CALLER_BUDGET = 262_144
-"""Bytes a caller writes before it leaves the rest to the engine thread: a GUI thread must not serve others for ever."""
-
-WAITING_BUDGET = 4 * 1_048_576
-"""Bytes that one writes at a time who waits for its message anyway."""
 
 
 _UNHEARD = Tracer()
@@ -118,6 +112,7 @@ class State:
         "short_limit",
         "size_limit",
         "stands_aside",
+        "starter",
         "strand",
         "stream",
         "suspensions",
@@ -184,6 +179,8 @@ class State:
         self.listener: Optional[Listener] = None
         self.waker: Optional[Waker] = None
         self.thread: Optional[threading.Thread] = None
+        self.starter: Optional[int] = None
+        """Which thread is about to start that."""
         self.opened, self.ended, self.gone = Latch(), Latch(), Latch()
 
     @property
@@ -248,27 +245,6 @@ class State:
                 "the task is closing: nothing more can be sent", sent_close=self.closing.sent, url=self.url
             )
         return None
-
-    def flush(self, awaited: Optional[Completion[None]] = None) -> None:
-        """Write what can be written now, leave the rest to the engine thread, start the handlers. No lock held.
-
-        A caller that waits for a message anyway goes on as long as that is not sent.
-        """
-        budget = CALLER_BUDGET if awaited is None else WAITING_BUDGET
-        try:
-            if self.mutex._is_owned():  # by what a signal handler has interrupted
-                self.wake()
-                return
-            while self.outbox.pump(budget) and awaited is not None and not awaited.done:
-                pass
-            with self.mutex:
-                left = self.outbox.has_rest or self.outbox.broken is not None
-            if left:
-                self.wake()
-            self.strand.kick()
-        except BaseException:  # an interrupt: the engine thread does the rest, and ends the connection if that broke it
-            self.wake()
-            raise
 
     def after_demand(self, taken: Optional[Message] = None) -> None:
         """Somebody has asked for a message, taken one (`taken`, by `Inbox.guarded`) or finished with one. Mutex."""
