@@ -55,7 +55,7 @@ class Changes(State):
             self.wake()
             return None
         with self.mutex:
-            were_late = self.catch_up()
+            were_late = bool(self.late) and self.catch_up()
             result = change()
         if self.late or were_late:
             self.make_late_changes()
@@ -65,13 +65,11 @@ class Changes(State):
         """Make the changes that had to wait; whether there were any. Mutex."""
         were_any = False
         while self.late:
-            were_any = True
+            were_any, self.outbox.is_awaited = True, False
             try:
                 self.late.pop(0)()
             except RuntimeError as error:  # such as a receive beside `receive_each`: it cannot be told to the caller
                 self.strand.put(_raise, error)
-        if were_any:
-            self.outbox.is_awaited = False
         return were_any
 
     def make_late_changes(self) -> None:

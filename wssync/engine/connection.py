@@ -174,7 +174,8 @@ class Connection(Blocking):
 
     def _complete(self) -> None:
         with self.mutex:
-            self.catch_up()
+            if self.late:
+                self.catch_up()
             if self.phase >= Phase.ENDED:
                 return
             self.phase = Phase.ENDED

@@ -173,14 +173,16 @@ class Engine:
         timer.
         """
         connection = self._connection
-        connection.make_late_changes()
+        if connection.late:
+            connection.make_late_changes()
         if connection.suspensions:
             deadline.pause()
             try:
                 while connection.cause is None and connection.suspended:
                     wait_for((self._waker,), (), None)
                     self._waker.clear()
-                    connection.make_late_changes()
+                    if connection.late:
+                        connection.make_late_changes()
                     if not connection.suspended:
                         self._waker.wake()  # a wake that was meant for the wait that follows may have been cleared
             finally:
