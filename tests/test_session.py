@@ -7,7 +7,7 @@ import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import MozillaCookieJar
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 from unittest import mock
 
 import wssync
@@ -419,6 +419,21 @@ class InvalidationTests(OnlineTestCase):
         gone: List[Any] = [weakref.ref(session), weakref.ref(task), weakref.ref(session.executor)]
         del session, task
         self.assertEqual([reference() for reference in gone], [None] * 3)
+
+    def test_a_task_that_a_signal_handler_cancels_while_it_is_taken_in(self) -> None:
+        """It has ended before the session holds it, and is not held."""
+
+        class Striking(Dict[int, Any]):
+            def pop(self, *arguments: Any) -> Any:
+                task.cancel()
+                return super().pop(*arguments)
+
+        session = wssync.Session()
+        task = session.websocket_task("ws://localhost:1/")
+        session._fresh = Striking(session._fresh)
+        task.resume()
+        self.assertIs(task.state, TaskState.COMPLETED)
+        self.assertEqual((session.tasks, session._running), ([], {}))
 
 
 class ResetAndFlushTests(OnlineTestCase):

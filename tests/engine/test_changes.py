@@ -16,6 +16,7 @@ from tests.protocol.wire import PING, TEXT, frame
 from tests.threads import Running
 from wssync.engine.completions import Handler, Message
 from wssync.engine.connection import Connection
+from wssync.engine.heartbeat import Heartbeat
 from wssync.engine.outbox import Outbox
 from wssync.engine.state import Phase, State
 from wssync.protocol.frames import Opcode
@@ -220,6 +221,20 @@ class ChangeTests(unittest.TestCase):
         self.rig.run_callbacks()
         self.assertEqual(self.called, ["Cancelled"])
         self.assertEqual((len(self.rig.results), self.connection.late), (1, []))
+
+    def test_in_the_middle_of_the_end(self) -> None:
+        """When all others have got their answers: it gets one behind them."""
+
+        def strike(heartbeat: Heartbeat) -> List[Any]:
+            self.send("a")
+            return []
+
+        self.connection.cancel()
+        with mock.patch.object(Heartbeat, "fail", strike):
+            self.rig.finish()
+        self.assertFalse(self.connection.late)
+        self.rig.run_callbacks()
+        self.assertEqual(self.called, ["Cancelled"])
 
     def test_after_the_end(self) -> None:
         """No engine is there to do it, but those who were interrupted: in a change, or as they took a message."""
