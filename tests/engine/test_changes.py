@@ -20,6 +20,7 @@ from wssync.engine.heartbeat import Heartbeat
 from wssync.engine.outbox import Outbox
 from wssync.engine.state import Phase, State
 from wssync.protocol.frames import Opcode
+from wssync.transport.waiting import wait_for
 
 from .support import Rig
 
@@ -355,13 +356,25 @@ class EarlyChangeTests(unittest.TestCase):
         rig.engine.start()
         rig.wait(asked)
         if suspended:
-            connection.suspend()
+            self.suspend(rig)
         with connection.mutex:
             send = rig.send("a")
             _end(connection, end)
             self.assertIsNone(connection.cause)
         rig.wait(connection.gone)
         self.assertIsInstance(send.completion.error, wssync.Cancelled)
+
+    def suspend(self, rig: Rig) -> None:
+        """Suspend it, and wait until the opening waits for it to be resumed."""
+        waiting = threading.Event()
+
+        def wait(*arguments: Any) -> Any:
+            waiting.set()
+            return wait_for(*arguments)
+
+        with mock.patch("wssync.engine.loop.wait_for", wait):
+            rig.connection.suspend()
+            rig.wait(waiting)
 
 
 class WithinTests(unittest.TestCase):
