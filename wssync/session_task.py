@@ -194,7 +194,10 @@ class SessionTask:
     # -- what it does --------------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
-        """Start the task, or undo one `suspend()`. More of them, and one after the end, do nothing."""
+        """Start the task, or undo one `suspend()`. More of them, and one after the end, do nothing.
+
+        `RuntimeError` in a signal handler that struck a task in the middle of a change, before it was started.
+        """
         self._prepare()
         connection = self._connection
         if connection.resume():

@@ -82,8 +82,8 @@ class WebSocketTask(SessionTask):
         Without a handler it blocks until the message was handed to the operating system, or raises why not. After
         `timeout` seconds it raises `TimeoutError`, which says whether the message was withdrawn or, having begun to
         leave, still goes out whole. With a handler it returns at once, and `completion_handler(error_or_None)` is
-        called later; `SendQueueFull` when `write_limit` bytes wait already. So does, without the handler, a call in a
-        signal handler that interrupted a call of this task in the same thread: the message leaves when that goes on.
+        called later; `SendQueueFull` when `write_limit` bytes wait already. Neither does it block in a signal handler
+        that interrupted a call of this task in the same thread: what could not leave at once leaves when that goes on.
 
         `TypeError` for another type, `ValueError` for a `str` with lone surrogates: nothing is sent then.
         """
@@ -204,7 +204,8 @@ class WebSocketTask(SessionTask):
         is suspended, and while `receive_each` stands; readable once the task has ended. Take one message each time: it
         stays readable while there are more. `receive(timeout=0)` may still raise TimeoutError, where another thread
         was quicker. It is closed with the task object, so keep that as long as you watch the number; in a child process
-        after a fork, ask anew. OSError if the process has no descriptor left to give.
+        after a fork, ask anew. OSError if the process has no descriptor left to give; `RuntimeError` where it is not
+        made yet, and this is a signal handler that struck the task in the middle of a change.
         """
         readiness = self._connection.inbox.readiness
         number = -1 if readiness is None else readiness.fileno()
@@ -295,7 +296,10 @@ class WebSocketTask(SessionTask):
             thread.join()
 
     def wait_until_open(self, timeout: Optional[float] = None) -> None:
-        """Block until the opening handshake is over; raises its error, or `TimeoutError` after `timeout` seconds."""
+        """Block until the opening handshake is over; raises its error, or `TimeoutError` after `timeout` seconds.
+
+        `RuntimeError` in a signal handler that interrupted a call of this task, which would have to go on.
+        """
         _check_timeout(timeout, None)
         left = self._before_waiting("wait_until_open", timeout, self._connection.opened)
         connection = self._connection

@@ -45,6 +45,7 @@ CompiledBorrower: Optional[Callable[..., Borrower]] = None
 make_tally: Callable[[], Tally] = Tally
 CompiledExpress: Optional[Callable[..., Express]] = None
 Mutex: Callable[[], Lock] = threading.RLock  # type: ignore[assignment] # which does not tell of `_is_owned`
+"""The lock of a connection's state. It tells whether this thread has it: see `changes`."""
 RoleLock: Callable[[], Lock] = Mutex
 """The lock of a role. The short ways in their compiled form take a compiled one without calling its methods."""
 shorten: Callable[[Send, Slots, Receive, Slots, Slots], None] = _nothing

@@ -128,12 +128,16 @@ class Changes(State):
     def refuse_inside(self, call: str) -> None:
         """RuntimeError in a signal handler that struck while its thread held the mutex: see `change`."""
         if self.mutex._is_owned():
-            raise RuntimeError(f"{call}() in a signal handler that interrupted a call of this task")
+            raise _refusal_of(call)
 
     def refuse_within(self, call: str) -> None:
         """RuntimeError where a blocking `call` would wait for itself."""
         if self.is_within:
-            raise RuntimeError(f"{call}() in a signal handler that interrupted a call of this task")
+            raise _refusal_of(call)
+
+
+def _refusal_of(call: str) -> RuntimeError:
+    return RuntimeError(f"{call}() in a signal handler that interrupted a call of this task")
 
 
 def _raise(error: RuntimeError) -> None:

@@ -13,7 +13,7 @@ then the delegate. GONE means that the descriptor is closed and the thread is at
 
 Locks: `mutex` guards all fields below unless they say otherwise, is held for microseconds and never during a system
 call but a wake, and never while user code, an executor or the log is called. The write role may be held when the mutex
-is taken, never the other way round.
+is taken, never the other way round. It is an `RLock` only so that `changes` can see whose it is.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ _DROPPED = InterruptedError("an exception hit the decryption of a record")
 """From outside, as a signal handler raises it. The call drops what it has decrypted by then."""
 
 _WITHIN = "receive() in a signal handler that interrupted a call of the same TLS connection"
+"""Why nothing is read where this very thread has the lock: the call that it interrupted may be within OpenSSL."""
 
 Step = Iterator[None]
 """Each `next` of it does one thing from beginning to end: no exception from outside can fall between."""
