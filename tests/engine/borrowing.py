@@ -169,7 +169,7 @@ class SocketRig(Rig):
             if threaded:
                 self.engine._open = lambda: opened  # type: ignore[method-assign]
                 self.engine.start()
-                self.wait(self.connection.opened)
+                self.stream.wait_until(lambda: bool(self.stream.waits), "the engine thread has let go of the role")
             else:
                 self.connection.waker = self.engine._waker
                 self.engine._begin_open(opened)
@@ -265,6 +265,8 @@ class SocketRig(Rig):
 
     def receiving(self, timeout: Optional[float] = None) -> Running[Message]:
         """The same in a thread of its own, which is about to wait for the network when this returns."""
+        while self.borrowed.acquire(blocking=False):
+            pass  # an earlier one has waited more than once
         running = Running(lambda: self.receive_blocking(timeout))
         self.wait_for_borrower()
         return running
@@ -272,6 +274,12 @@ class SocketRig(Rig):
     def wait_for_borrower(self) -> None:
         """Wait until a borrower is about to wait for the network, once for each time."""
         assert self.borrowed.acquire(timeout=PATIENCE), "nobody borrowed the role"
+
+    def let_wait(self) -> None:
+        """Let the engine thread wait once more: it holds no role then, and has none to take while nothing comes."""
+        before = len(self.stream.waits)
+        self.connection.wake()
+        self.stream.wait_until(lambda: len(self.stream.waits) > before, "the engine thread waits")
 
     def put_to_sleep(self) -> None:
         """Let the engine thread see that a borrower reads: it then sleeps until it is woken."""
