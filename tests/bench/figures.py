@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
-from tests.bench.rows import ACCELERATED, PURE, Growth, Limit, Row
+from tests.bench.rows import ACCELERATED, FLOOR, PURE, Growth, Limit, Row
 
 __all__ = ["LINEAR", "Results", "growth", "judge", "verdict"]
 
@@ -70,7 +70,8 @@ class Results:
 def judge(row: Row, limit: Limit, client: str, results: Results) -> str:
     """Whether `client`, one of the two builds of wssync, keeps the limit; empty if that asks nothing of it.
 
-    Beside a ratio that was missed stands the bare socket's: what the system takes for the same bytes.
+    Beside a ratio that was missed stands the bare socket's, what the system takes for the same bytes; and what it takes
+    with masking in Python, or with a thread, where that build of wssync has them too.
     """
     bound = limit.bound(client)
     if bound is None:
@@ -84,10 +85,18 @@ def judge(row: Row, limit: Limit, client: str, results: Results) -> str:
     if not other:
         return f"{limit.than} not measured"
     said = verdict(mine / other, bound, f"x {limit.than}")
-    floor = results.value("raw", row.case, row.figure)
-    if mine / other <= bound or floor is None or limit.than == "raw":
+    if mine / other <= bound or limit.than == "raw":
         return said
-    return f"{said} (the bare socket: {floor / other:.3g})"
+    least = [f"{what}: {floor / other:.3g}" for what, floor in _floors(row, client, results) if floor is not None]
+    return f"{said} ({', '.join(least)})" if least else said
+
+
+def _floors(row: Row, client: str, results: Results) -> Iterator[Tuple[str, Optional[float]]]:
+    yield "the bare socket", results.value("raw", row.case, row.figure)
+    if row.case == "connect":
+        yield "with a thread", results.value(FLOOR, row.case, row.figure)
+    elif client == PURE:
+        yield "masked in Python", results.value(FLOOR, row.case, row.figure)
 
 
 def verdict(value: float, bound: float, unit: str) -> str:

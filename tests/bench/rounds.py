@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 from tests.bench.cold import Cold, takes_part
 from tests.bench.figures import Results
-from tests.bench.rows import ACCELERATED, APART, CASES, FREE, PURE, Case
+from tests.bench.rows import ACCELERATED, APART, CASES, FLOOR, FREE, PURE, Case
 from tests.bench.server import NoServer, Server
 
 __all__ = ["Plan", "run"]
@@ -164,6 +164,8 @@ def _takes_part(client: str, case: Case) -> bool:
     """Whether the case means anything for this client; if not, nothing is missing where there is no figure."""
     if case.kind in COLD:
         return takes_part(case.kind, client)
+    if client == FLOOR:
+        return case.has_floor
     return not case.ours or client in (PURE, ACCELERATED)
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "ACCELERATED",
     "CASES",
     "CLIENTS",
+    "FLOOR",
     "GROWTHS",
     "PURE",
     "ROWS",
@@ -24,9 +25,13 @@ __all__ = [
 ]
 
 PURE, ACCELERATED = "wssync-pure", "wssync-accelerated"
+FLOOR = "floor"
+"""The raw socket with what costs every client in pure Python something: masking, and where connections are opened, a
+thread for each. For the cases in which either is most of what comes on top of the socket."""
 
 CLIENTS: Dict[str, str] = {
     "raw": "raw socket",
+    FLOOR: "raw socket, masked in Python, with a thread",
     PURE: "wssync, pure Python",
     ACCELERATED: "wssync, accelerated",
     "websocket-client": "websocket-client",
@@ -61,6 +66,12 @@ class Case(NamedTuple):
     cores: str = APART
     fresh: bool = False
     ours: bool = False
+
+    @property
+    def has_floor(self) -> bool:
+        """Whether `FLOOR` takes part."""
+        sends = self.kind in ("echo", "send") and not self.deflate
+        return not self.ours and (self.kind == "connect" or (sends and self.size <= 64 * KIB))
 
 
 class Limit(NamedTuple):

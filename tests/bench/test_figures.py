@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import unittest
+from typing import Dict
 
 from tests.bench.figures import LINEAR, Results, growth, judge, verdict
-from tests.bench.rows import ACCELERATED, PURE, Growth, Limit, Row
+from tests.bench.rows import ACCELERATED, FLOOR, PURE, Growth, Limit, Row
 
 
 def results(**figures: float) -> Results:
@@ -82,6 +83,25 @@ class VerdictTests(unittest.TestCase):
         found = results(websockets=10, wssync_pure=4, wssync_accelerated=4)
         self.assertEqual(judge(self.row, self.limit, PURE, found), "held: 0.4 <= 0.5 x websockets")
         self.assertEqual(judge(self.row, self.limit, ACCELERATED, found), "missed: 0.4 > 0.25 x websockets")
+
+    def test_a_miss_is_beside_what_nobody_gets_round(self) -> None:
+        """The bare socket for both builds; masking in Python for the one that does it; for an opening the thread."""
+        figures: Dict[str, float] = {"websockets": 10, PURE: 9, ACCELERATED: 9, "raw": 2, FLOOR: 4}
+        found = Results()
+        for client, figure in figures.items():
+            for case in ("x", "connect"):
+                found.add(client, case, {"figures": {"cpu": figure}})
+        raw, masked, thread = "the bare socket: 0.2", "masked in Python: 0.4", "with a thread: 0.4"
+        for case, client, least in (
+            ("x", PURE, f"{raw}, {masked}"),
+            ("x", ACCELERATED, raw),
+            ("connect", PURE, f"{raw}, {thread}"),
+            ("connect", ACCELERATED, f"{raw}, {thread}"),
+        ):
+            with self.subTest(case, client=client):
+                said = judge(self.row._replace(case=case), self.limit, client, found)
+                self.assertEqual(said.partition(" (")[2], f"{least})")
+        self.assertEqual(judge(self.row, Limit("raw", 1.5, 1.5), PURE, found), "missed: 4.5 > 1.5 x raw")
 
     def test_no_bound_is_no_verdict(self) -> None:
         """Nothing is asked of that build."""

@@ -42,6 +42,13 @@ class TableTests(unittest.TestCase):
         limit = Limit("raw", 1.5, None)
         self.assertEqual((limit.bound(PURE), limit.bound(ACCELERATED)), (1.5, None))
 
+    def test_where_there_is_a_floor(self) -> None:
+        """Where frames are sent that are masked whole, and where connections are opened."""
+        floors = [name for name, case in CASES.items() if case.has_floor]
+        self.assertEqual(
+            floors, ["echo-16-one-core", "echo-16", "echo-64k", "send-16", "send-1k", "connect", "wss-echo-16"]
+        )
+
 
 class ChoiceTests(unittest.TestCase):
     names = ("echo-16", "echo-64k", "send-1m")

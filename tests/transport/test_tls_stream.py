@@ -474,11 +474,23 @@ class SendingTests(MemoryTestCase):
         self.assertEqual(self.stream.send(b""), 0)
         self.assertEqual(self.peer._incoming.pending, 0)
 
-    def test_at_most_64_kib_are_taken(self) -> None:
-        """A call takes 64 KiB, which is several records, and leaves the rest to the caller."""
-        data = random.Random(2).randbytes(100_000)
-        self.assertEqual(self.stream.send(data), 65536)
-        self.assertEqual(self.stream.send(memoryview(data)[65536:]), 100_000 - 65536)
+    def test_what_the_kernel_takes_is_taken(self) -> None:
+        """A call goes on, 64 KiB at a time and each handed down at once, as long as the kernel takes them whole."""
+        data = random.Random(2).randbytes(200_000)
+        with mock.patch.object(self.stream._lower, "send", wraps=self.stream._lower.send) as handed_down:
+            self.assertEqual(self.stream.send(data), 200_000)
+        self.assertEqual(handed_down.call_count, 4)
+        self.assertFalse(self.stream.has_output)
+        self.assertTrue(self.peer.read() == data)
+
+    def test_64_kib_more_than_the_kernel_takes(self) -> None:
+        """When the kernel is full, what is encrypted for it is no more than 64 KiB; the rest is left to the caller."""
+        data = random.Random(2).randbytes(200_000)
+        self.peer.room = 70_000
+        self.assertEqual(self.stream.send(data), 2 * 65536)
+        self.assertTrue(self.stream.has_output)
+        self.peer.room = None
+        self.assertEqual(self.stream.send(memoryview(data)[2 * 65536 :]), 200_000 - 2 * 65536)
         self.assertTrue(self.peer.read() == data)
 
     def test_nothing_is_taken_while_cipher_text_waits(self) -> None:

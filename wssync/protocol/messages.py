@@ -34,6 +34,7 @@ from wssync.hints import List, NamedTuple, NoReturn, Optional, Union
 from wssync.protocol.closing import decode_close
 from wssync.protocol.deflate import Inflater
 from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Header, Opcode, Role, read_header
+from wssync.protocol.memory import expect_blocks
 from wssync.protocol.speed import Row, cut_messages, mask
 from wssync.protocol.utf8 import check_text, decode_text
 from wssync.protocol.violations import check_length, violation
@@ -333,6 +334,8 @@ class _Message:
         complete message fills it to the last byte.
         """
         needed = self.stored + size
+        if needed >= ROOM_FROM:
+            expect_blocks(needed)
         if self._buffer is None:
             self._buffer = io.BytesIO(bytes(needed))
         elif needed > self._reserved:

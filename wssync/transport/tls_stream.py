@@ -10,9 +10,9 @@ What must hold, and how:
 - The order on the wire is the order of the calls of the object. It puts all it has to say into one buffer, a queue.
   Only the writing thread takes bytes out and hands them down; a reading thread whose call made output (the answer to a
   key update, an alert) leaves it there, `has_output` says so, and the writing thread's next `flush()` carries it.
-- Memory is bounded: `send` takes at most 64 KiB, the first step of `sealing` a record more, for a frame of them has a
-  header; and nothing as long as earlier cipher text is not all handed down. One `recv` fetches at most 120 KiB of
-  cipher text, and only after what came before was read; a `recv_into` does so a few times.
+- Memory is bounded: `send` encrypts at most 64 KiB at a time, the first step of `sealing` a record more, for a frame of
+  them has a header; and nothing as long as earlier cipher text is not all handed down. One `recv` fetches at most 120
+  KiB of cipher text, and only after what came before was read; a `recv_into` does so a few times.
 - No byte is lost in silence. OpenSSL's call may lose a record when a signal's handler raises in it, which is not to be
   prevented; then the connection is treated as lost.
 - A signal handler may send, and receive, in the middle of a call that it interrupted. That one holds the lock and may
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["TLSStream"]
 
 PLAIN_TEXT = 64 * 1024
-"""Bytes of plain text that one `send` takes at most."""
+"""Bytes of plain text that are encrypted in one hold of the lock, and before the kernel has taken what came before."""
 
 
 class TLSStream(Decryption):
@@ -128,10 +128,24 @@ class TLSStream(Decryption):
         self._unsent = rest
 
     def send(self, data: Buffer) -> int:
-        """Take at most 64 KiB, and nothing as long as earlier cipher text waits for the kernel."""
-        if not self.flush() or self._is_within():
+        """Take what the kernel takes, 64 KiB at a time, and as much once that it does not: nothing as long as earlier
+        cipher text waits for it.
+        """
+        view = memoryview(data)
+        taken, size = 0, len(view)
+        while self.flush() and taken < size:
+            piece = view[taken : taken + PLAIN_TEXT]
+            sealed = self._seal_piece(piece)
+            taken += sealed
+            if sealed < len(piece):
+                self.flush()
+                break
+        return taken
+
+    def _seal_piece(self, piece: memoryview) -> int:
+        """Encrypt a piece; less of it where half a message of the TLS handshake has come, which must be read first."""
+        if self._is_within():
             return 0
-        piece = memoryview(data)[:PLAIN_TEXT]
         taken, size = 0, len(piece)
         try:
             with self._lock:
@@ -139,10 +153,9 @@ class TLSStream(Decryption):
                     taken += self._raw.write(piece[taken:])
                 self._unsent = self._outgoing.read()  # with the last record: the next may be another thread's
         except ssl.SSLWantReadError:
-            pass  # half a message of the TLS handshake has come, which must be read first
+            pass
         except ssl.SSLError as error:
             raise connection_lost(error) from error
-        self.flush()
         return taken
 
     @property

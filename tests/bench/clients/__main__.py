@@ -10,10 +10,11 @@ import traceback
 from typing import Any, Dict
 
 from tests.bench.clients.orders import Order, Skip
-from tests.bench.rows import ACCELERATED, PURE, Case
+from tests.bench.rows import ACCELERATED, FLOOR, PURE, Case
 
 MODULES = {
     "raw": "raw",
+    FLOOR: "floor",
     PURE: "ours",
     ACCELERATED: "ours",
     "websocket-client": "websocket_client",
