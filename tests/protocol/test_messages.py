@@ -876,21 +876,21 @@ class RoomTests(unittest.TestCase):
 
     def test_it_is_filled_before_there_is_more(self) -> None:
         """Up to what is not worth a read; then there is more, to the end of the message or a power of a fourth."""
-        victim, last = self.begun(BINARY, 500_000)
+        victim, last = self.begun(BINARY, 4_000_000)
         rooms = []
-        for _ in range(6):
+        for _ in range(5):
             room = victim.room(last)
             assert room is not None
             with room:
                 rooms.append(len(room))
-            last = self.put(victim, last, b"b" * 40_000)
-        self.assertEqual(rooms[:4], [65_536, 125_000 - 41_000, 125_000 - 81_000, 500_000 - 121_000])
-        self.assertEqual(rooms[4:], [339_000, 299_000])
+            last = self.put(victim, last, b"b" * 120_000)
+        self.assertEqual(rooms[:3], [262_144, 142_144, 1_000_000 - 241_000])
+        self.assertEqual(rooms[3:], [1_000_000 - 361_000, 1_000_000 - 481_000])
 
     @cases((str(size), size) for size in (100_000, 263_000, 1 << 20, 3_000_000, 20_000_000))
     def test_an_announcement_is_not_worth_much(self, size: int) -> None:
-        """Rule 128: there is memory for four times as much as has come, or for 64 KiB, and not for what was announced;
-        it is enough for few steps, of which the last is a long one.
+        """Rule 128: there is memory for four times as much as has come, or for 256 KiB, not for what was announced; it
+        is enough for few steps, of which the last is a long one.
         """
         victim, last = self.begun(BINARY, size)
         ends, stored = [], 1000
@@ -899,7 +899,7 @@ class RoomTests(unittest.TestCase):
             assert room is not None
             with room:
                 ends.append(stored + len(room))
-                self.assertLessEqual(len(room), max(65_536, 4 * stored))
+                self.assertLessEqual(len(room), max(262_144, 4 * stored))
             last = self.put(victim, last, b"b" * (ends[-1] - stored))
             stored = ends[-1]
         self.assertLessEqual(len(ends), 6)

@@ -65,7 +65,7 @@ _SHORT = 2048
 ROOM_FROM = 32 * 1024
 """Bytes of a frame still to come from which on they go straight to their place in the message."""
 
-_CREDIT, _CREDIT_FACTOR = 64 * 1024, 4
+_CREDIT, _CREDIT_FACTOR = 256 * 1024, 4
 """What an announcement is good for: memory for so many bytes, or for so many times those that have come already."""
 
 _WORST_EMPTY = 1024  # and this much for nothing at all

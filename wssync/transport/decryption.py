@@ -6,8 +6,8 @@ one C call, and leaves the last one with the return. Such a call is a `next` of 
 connection: `map` keeps nothing between two steps, so that one which failed is followed by the next as if it had not
 been. To make it anew for each record cost more than to take the record in.
 
-The cipher text of a long message is fetched into memory that is used again and again, by all connections: to get 120
-KiB from the system, touch them for the first time and give them back costs as much as to decrypt what they hold.
+The cipher text of a long message is fetched into memory that is used again and again, by all connections: to get as
+much from the system, touch it for the first time and give it back costs as much as to decrypt what it holds.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ KiB on the memory for them would be mapped and cleared anew for every read, wher
 LITTLE = 4096
 """Bytes fetched at a time as long as little comes."""
 
-ENOUGH = 4 * CIPHER_TEXT
+MEMORY = 240 * 1024
+"""Bytes of cipher text of a long message fetched at a time, into memory that is there."""
+
+ENOUGH = 4 * MEMORY
 """Bytes of a long message after which a call returns though more has come: its thread may have other things to do."""
 
 _spare: List[memoryview] = []
@@ -306,7 +309,7 @@ class Decryption(Stream):
         try:
             memory = _spare.pop()
         except IndexError:  # asked first, another thread could take the last one in between
-            memory = memoryview(bytearray(CIPHER_TEXT))
+            memory = memoryview(bytearray(MEMORY))
         self._memory = memory
         counts = map(direct.recv_into, repeat(memory), repeat(0), repeat(direct.recv_flags))
         self._fetch_much = step = map(self._fetched.append, map(memory.__getitem__, map(slice, counts)))
