@@ -26,8 +26,8 @@ __all__ = [
 
 PURE, ACCELERATED = "wssync-pure", "wssync-accelerated"
 FLOOR = "floor"
-"""The raw socket with what costs every client in pure Python something: masking, and where connections are opened, a
-thread for each. For the cases in which either is most of what comes on top of the socket."""
+"""The raw socket with what costs every client in pure Python something: masking, compression where it is asked for, and
+where connections are opened, a thread for each. For the cases in which that is most of what comes on top."""
 
 CLIENTS: Dict[str, str] = {
     "raw": "raw socket",
@@ -70,7 +70,7 @@ class Case(NamedTuple):
     @property
     def has_floor(self) -> bool:
         """Whether `FLOOR` takes part."""
-        sends = self.kind in ("echo", "send") and not self.deflate
+        sends = self.kind in ("echo", "send", "pipe")
         return not self.ours and (self.kind == "connect" or (sends and self.size <= 64 * KIB))
 
 

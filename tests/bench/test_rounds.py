@@ -43,7 +43,7 @@ class RunTests(unittest.TestCase):
             ("receive 128 B text", figure, "-"),
             ("send 1 MiB", figure, "-"),
             ("callback, QueueExecutor, p99", "-", "-"),
-            ("compressed send 1 KiB: on the wire", "-", "-"),
+            ("compressed send 1 KiB: on the wire", "-", figure),
         ):
             with self.subTest(title):
                 self.assertRegex(report, rf"\| {title} \| [\w ]+ \| {raw} \| {floor} \| {figure} \|\n")

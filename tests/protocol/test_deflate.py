@@ -56,7 +56,7 @@ class OptionsTests(unittest.TestCase):
         options = DeflateOptions()
         self.assertEqual((options.client_max_window_bits, options.server_max_window_bits), (15, None))
         self.assertEqual((options.client_no_context_takeover, options.server_no_context_takeover), (False, False))
-        self.assertEqual((options.level, options.mem_level, options.threshold), (3, 5, 64))
+        self.assertEqual((options.level, options.mem_level, options.threshold), (4, 5, 64))
 
     def test_values_are_frozen(self) -> None:
         """Options and parameters are values: they can be shared and hashed, and do not change."""

@@ -1,17 +1,19 @@
 """The floor of a client in Python: what `raw` does, and what no such client gets round.
 
-Each frame is masked by wssync's function that does it without the accelerator, always with the same key; each
-connection has a thread, which opens it and closes it. Nothing is promised: who else sends is not looked at, nothing is
-checked, nothing is counted.
+Each frame is masked by wssync's function that does it without the accelerator, always with the same key; before that it
+is compressed as wssync does, where that is asked for. Each connection has a thread, which opens it and closes it.
+Nothing is promised: who else sends is not looked at, nothing is checked, nothing is counted.
 """
 
 from __future__ import annotations
 
 import _thread
-from typing import Any, List
+import zlib
+from typing import Any, Callable, List
 
 from tests.bench.clients import raw
 from tests.bench.clients.orders import Line, Order
+from wssync.protocol.deflate import DeflateOptions
 from wssync.protocol.frames import encode_frame
 
 __all__ = ["Client", "version"]
@@ -22,14 +24,15 @@ version = raw.version
 
 
 class Client(raw.Client):
-    """It takes part where one of the two makes a difference."""
+    """It takes part where one of these makes a difference."""
+
+    offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 
     def open(self, order: Order, url: str) -> Line:
         if order.case.kind == "connect":
             return self._open_in_thread(order, url)
         line = super().open(order, url)
-        send = line.send
-        return line._replace(send=lambda payload: send(encode_frame(0x82, payload, KEY)))
+        return line._replace(send=_squeezing(line.send) if order.case.deflate else _masking(line.send))
 
     def prepare(self, message: Any) -> Any:
         """It is masked when it is sent."""
@@ -60,3 +63,18 @@ class Client(raw.Client):
         _thread.start_new_thread(run, ())
         opened.acquire()
         return lines[0]._replace(close=close)
+
+
+def _masking(send: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    return lambda payload: send(encode_frame(0x82, payload, KEY))
+
+
+def _squeezing(send: Callable[[bytes], Any]) -> Callable[[str], Any]:
+    options = DeflateOptions()
+    stream = zlib.compressobj(options.level, zlib.DEFLATED, -zlib.MAX_WBITS, options.mem_level)
+
+    def squeeze(text: str) -> None:
+        data = stream.compress(text.encode()) + stream.flush(zlib.Z_SYNC_FLUSH)
+        send(encode_frame(0xC1, data[:-4], KEY))  # without what ends each (RFC 7692 section 7.2.1)
+
+    return squeeze
