@@ -85,7 +85,7 @@ class MessageTests(unittest.TestCase):
 
     def test_pieces_begin_with_the_first_byte_of_the_key(self) -> None:
         """A piece is masked by itself, so its size must be a multiple of the key's."""
-        self.assertEqual((WHOLE, PIECE), (65_536, 524_288))
+        self.assertEqual((WHOLE, PIECE), (65_536, 1_048_576))
         self.assertEqual(PIECE % 4, 0)
 
 

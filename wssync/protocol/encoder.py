@@ -28,7 +28,7 @@ __all__ = ["PIECE", "WHOLE", "Encoder", "Piece"]
 WHOLE = 64 * 1024
 """Bytes of payload up to which a frame is one piece: as much as one system call is likely to take."""
 
-PIECE = 512 * 1024
+PIECE = 1024 * 1024
 """Bytes of payload in a piece of a longer frame: as much as the kernel likes to take at a time, and too little to count
 as memory. A multiple of 4, so that every piece begins with the first byte of the key."""
 
