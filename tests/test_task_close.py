@@ -31,6 +31,9 @@ class Witness:
         task.send_ping(lambda error: self._note("ponged", error))
         self.blocked = Running(task.receive)
         self.pinging = Running(lambda: task.send_ping(timeout=1e6))  # longer than any clock here goes on
+        inbox, heartbeat = task._connection.inbox, task._connection.heartbeat
+        self.blocked.until(lambda: len(inbox._waiters) == 2)
+        self.pinging.until(lambda: len(heartbeat._outstanding) == 2)
 
     def _note(self, name: str, error: object) -> None:
         self.told.handler(name)(error, self.task.close_code)

@@ -26,6 +26,7 @@ from tests.tasks import (
     texts,
     times_begun,
 )
+from tests.threads import is_held
 from wssync.executors import QueueExecutor
 from wssync.testing import Recorder, ServerConnection, drop, script
 
@@ -221,8 +222,7 @@ class ReceiveTests(OnlineTestCase):
         task.suspend()
         peer.send("one")
         peer.send("two")
-        while not task._connection.inbox.has_demand:
-            self.assertTrue(receiving.thread.is_alive())
+        receiving.until(lambda: task._connection.inbox.has_demand)
         task.resume()
         self.assertEqual(receiving.result(), "one")
         self.assertReceives(task, "two")
@@ -231,10 +231,15 @@ class ReceiveTests(OnlineTestCase):
         """A receive that waits for the network, in another thread."""
         reader = task._connection.reader
         assert reader is not None
+        self.await_role(reader)
         receiving = Running(task.receive)
-        while not reader.lent:
-            self.assertTrue(receiving.thread.is_alive())
+        receiving.until(lambda: reader.lent)
         return receiving
+
+    def await_role(self, reader: Any) -> None:
+        """The engine thread lets go of it when the opening is over; who comes before that waits in a queue."""
+        while is_held(reader.role.lock):
+            pass
 
     def test_as_it_is_written(self) -> None:
         """Gone past or not, it gives the same."""
@@ -286,9 +291,9 @@ class ReceiveTests(OnlineTestCase):
                 task, peer = self.pair()
                 reader = task._connection.reader
                 assert reader is not None
+                self.await_role(reader)
                 receiving = Running(functools.partial(call, task))
-                while not reader.lent:
-                    self.assertTrue(receiving.thread.is_alive())
+                receiving.until(lambda reader=reader: reader.lent)  # type: ignore[misc] # mypy has no type for it
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(
                     ctypes.c_ulong(receiving.thread.ident or 0), ctypes.py_object(Hit)
                 )

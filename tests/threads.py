@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Callable, Generic, List, Optional, TypeVar
 
 __all__ = ["PATIENCE", "Running", "is_held"]
@@ -37,6 +38,13 @@ class Running(Generic[T]):
         if self._error is not None:
             raise self._error
         return self._results[0]
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Wait until it has come so far; it must not end before."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            if not self.thread.is_alive() or time.monotonic() > end:
+                raise AssertionError("it did not come so far")
 
     def failed(self) -> bool:
         """Wait for its end, and tell whether that was an exception."""

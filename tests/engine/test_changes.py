@@ -395,6 +395,14 @@ class WithinTests(unittest.TestCase):
             self.assertEqual(seen, [True, False])
         self.assertFalse(Rig(self, opened=False).connection.is_within)
 
+    def test_the_reader_goes_meanwhile(self) -> None:
+        """The end takes it away between any two looks of another thread: each call looks once."""
+        connection = self.rig.connection
+        for call in (lambda: connection.is_within, connection.receive_now):
+            looks = mock.PropertyMock(side_effect=[connection.reader, None, None])
+            with self.subTest(call), mock.patch.object(State, "reader", looks), contextlib.suppress(TimeoutError):
+                call()
+
     def test_a_send_is_not_waited_for(self) -> None:
         """It leaves when the call that was interrupted goes on."""
 

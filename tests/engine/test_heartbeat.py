@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unittest
 from typing import List, Optional, Tuple
+from unittest import mock
 
 from wssync.engine.completions import Completion, Waiter
 from wssync.engine.heartbeat import Heartbeat, Ping, Verdict
@@ -39,6 +40,14 @@ class PongTests(HeartbeatTestCase):
         _ping, completion = self.ping(b"a", sent_at=5.0)
         self.heartbeat.pong(b"a", 5.25, self.strand)
         self.assertEqual((completion.done, completion.value, self.heartbeat.latency), (True, 0.25, 0.25))
+
+    def test_who_is_answered_finds_the_latency(self) -> None:
+        """It is there before the completion is."""
+        self.ping(b"a", sent_at=5.0)
+        found: List[Optional[float]] = []
+        with mock.patch.object(Waiter, "resolve", lambda *_: found.append(self.heartbeat.latency)):
+            self.heartbeat.pong(b"a", 5.25, self.strand)
+        self.assertEqual(found, [0.25])
 
     def test_a_pong_answers_the_earlier_pings_too(self) -> None:
         """Rules 138, 139: the pong for a later ping completes all before it, in order, but none behind it."""

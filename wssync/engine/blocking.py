@@ -97,9 +97,9 @@ class Blocking(Calls):
 
     def receive_now(self) -> Message:
         """The next message, if it is here or one read without waiting brings it."""
-        message = self.take()
-        if message is None and self.reader is not None:
-            self.reader.read_now()
+        message, reader = self.take(), self.reader
+        if message is None and reader is not None:
+            reader.read_now()
             message = self.take()
         if message is None and self.cause is not None and self._await_end():
             message = self.take()

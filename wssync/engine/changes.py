@@ -119,7 +119,8 @@ class Changes(State):
 
     @property
     def _holds_role(self) -> bool:
-        return self.outbox.role.is_mine or (self.reader is not None and self.reader.role.is_mine)
+        reader = self.reader  # which the engine thread takes away at the end
+        return self.outbox.role.is_mine or (reader is not None and reader.role.is_mine)
 
     @property
     def _is_starting(self) -> bool:

@@ -81,11 +81,12 @@ class Heartbeat:
         while answered is not None:
             ping = self._outstanding[0]
             elapsed = now - (now if ping.sent_at is None else ping.sent_at)
+            if ping is answered:
+                self.latency = elapsed  # before anybody is told
             if ping.completion is not None and not ping.completion.done:
                 ping.completion.resolve(strand, elapsed)
             del self._outstanding[0]  # last: an interrupt must find it again
             if ping is answered:
-                self.latency = elapsed
                 return
 
     def fail(self) -> List[Completion[float]]:
