@@ -193,7 +193,7 @@ class CancellingTests(OpeningTestCase):
                     run = Run(scene, index, outside)
                     with run.opening() as task:
                         self.assertCancelled(task)
-                        self.assertTrue(run.done.is_set())
+                        self.assertTrue(run.done.wait(PATIENCE))
                     self.assertLessEqual(clock.now() - begun, LIMIT)
                     self.assertEqual(run.events[: index + 1], events[: index + 1])
                     self.assertNothingRuns()
