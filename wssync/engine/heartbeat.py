@@ -78,16 +78,16 @@ class Heartbeat:
         answered = next(
             (ping for ping in self._outstanding if ping.sent_at is not None and ping.payload == payload), None
         )
-        while answered is not None:
+        if answered is None or answered.sent_at is None:
+            return
+        self.latency = now - answered.sent_at  # before anybody is told
+        ping = None
+        while ping is not answered:
             ping = self._outstanding[0]
             elapsed = now - (now if ping.sent_at is None else ping.sent_at)
-            if ping is answered:
-                self.latency = elapsed  # before anybody is told
             if ping.completion is not None and not ping.completion.done:
                 ping.completion.resolve(strand, elapsed)
             del self._outstanding[0]  # last: an interrupt must find it again
-            if ping is answered:
-                return
 
     def fail(self) -> List[Completion[float]]:
         """The connection has ended: the pings that nobody answered, in order."""

@@ -21,7 +21,7 @@ from .completions import Message, Waiter
 from .connection import Connection
 from .heartbeat import Heartbeat
 from .inbox import Inbox
-from .receiver import LITTLE, Fetch, Receiver
+from .receiver import Fetch, Receiver
 from .state import Phase, State
 
 if TYPE_CHECKING:
@@ -256,8 +256,7 @@ class Reader(Receiver):
             return None
         data = box[0]
         if not isinstance(data, bytes) or len(data) < 2 or len(data) - 2 != data[1] or data[1] > connection.short_limit:
-            if isinstance(data, bytes) and len(data) >= LITTLE:
-                self._most = self._much
+            self._ask_by(data)
             return None
         if self._inbox.express is None:
             return None

@@ -148,8 +148,7 @@ class Receiver:
         room = self._decoder.room(self._decoded[0]) if self._direct or self._recv_into else None
         if room is None:
             box.extend(map(fetch, self._most))
-            data = box[0]
-            self._most = self._much if isinstance(data, bytes) and len(data) >= LITTLE else self._little
+            self._ask_by(box[0])
             return
         if self._direct is None:
             assert self._recv_into is not None
@@ -166,6 +165,10 @@ class Receiver:
                 if not is_of_socket(error):
                     raise
                 raise connection_lost(error) from error
+
+    def _ask_by(self, data: Union[bytes, int, None]) -> None:
+        """What one read has brought says how much the next one asks for."""
+        self._most = self._much if isinstance(data, bytes) and len(data) >= LITTLE else self._little
 
     def _decode_left(self) -> Optional[Decoded]:
         """The same without another read: what is left of the last one, `None` if nothing is."""

@@ -334,23 +334,20 @@ class _Message:
         complete message fills it to the last byte.
         """
         needed = self.stored + size
-        if needed >= ROOM_FROM:
-            expect_blocks(needed)
-        if self._buffer is None:
-            self._buffer = io.BytesIO(bytes(needed))
-        elif needed > self._reserved:
-            self._grow(needed)
-        self._reserved = max(self._reserved, needed)
+        if self._buffer is None or needed > self._reserved:
+            if needed >= ROOM_FROM:
+                expect_blocks(needed)
+            self._buffer = io.BytesIO(bytes(needed)) if self._buffer is None else self._grown(self._buffer, needed)
+            self._reserved = needed
         return self._buffer
 
-    def _grow(self, size: int) -> None:
-        buffer = self._buffer
-        assert buffer is not None
+    def _grown(self, buffer: io.BytesIO, size: int) -> io.BytesIO:
         try:
             buffer.seek(size - 1)
             buffer.write(b"\0")
         except BufferError:  # an interrupt has left somebody with the room, who keeps the old memory
-            self._buffer = io.BytesIO(buffer.getvalue()[: self.stored] + bytes(size - self.stored))
+            return io.BytesIO(buffer.getvalue()[: self.stored] + bytes(size - self.stored))
+        return buffer
 
     def _fail(self, problem: str) -> NoReturn:
         raise MessageTooBig(f"{problem} (RFC 6455 section 7.4.1)", size=self._announced, limit=self._limit or 0)

@@ -12,7 +12,7 @@ What must hold, and how:
   key update, an alert) leaves it there, `has_output` says so, and the writing thread's next `flush()` carries it.
 - Memory is bounded: `send` encrypts at most 64 KiB at a time, the first step of `sealing` a record more, for a frame of
   them has a header; and nothing as long as earlier cipher text is not all handed down. One `recv` fetches at most 120
-  KiB of cipher text, and only after what came before was read; a `recv_into` does so a few times.
+  KiB of cipher text, and only after what came before was read; a `recv_into` does so a few times, twice as much.
 - No byte is lost in silence. OpenSSL's call may lose a record when a signal's handler raises in it, which is not to be
   prevented; then the connection is treated as lost.
 - A signal handler may send, and receive, in the middle of a call that it interrupted. That one holds the lock and may

@@ -46,13 +46,13 @@ class Client(raw.Client):
         def run() -> None:
             try:
                 lines.append(open_line(order, url))
+            finally:
                 opened.release()
-                closing.acquire()
+            closing.acquire()
+            try:
                 lines[0].close()
             finally:
-                for lock in (opened, closed):
-                    if lock.locked():
-                        lock.release()
+                closed.release()
 
         def close() -> None:
             closing.release()
