@@ -2085,6 +2085,7 @@ enum {
     CLOSING_ASKED,
     SIZE_LIMIT,
     TALLY,
+    UNFINISHED,
     EXPRESS,
     HAS_HAD_MESSAGES,
     HEARD_AT,
@@ -2219,12 +2220,15 @@ wait_for_bytes(const Borrowing *self, unsigned char *to, Py_ssize_t most)
     }
 }
 
-/* A frame that is longer is read piece by piece, in Python. */
-#define LONGEST_AT_ONCE (256 * 1024)
+/* Bytes of memory for which the announcement of a message is good, and how many times those that have come already: as
+   in wssync/protocol/unfinished.py, which says why. */
+#define CREDIT (256 * 1024)
+#define CREDIT_FACTOR 4
+#define ROOM_FROM (32 * 1024) /* bytes of memory for which a read is worth while */
 
 /* What one read brought. Where it filled the memory there is more as a rule: then the message behind the last whole one
-   is completed, as far as that is possible without waiting. So the next read begins with a message, and nobody has to
-   join what two reads brought. */
+   is completed, as far as that is possible without waiting; so the next read begins with a message, and nobody has to
+   join what two reads brought. For the end of a long binary message that comes alone it is waited here. */
 typedef struct {
     const unsigned char *bytes;
     Py_ssize_t size;
@@ -2236,13 +2240,14 @@ typedef struct {
     Py_ssize_t header_size;
     PyObject *payload; /* bytes that are filled up to `filled`, or NULL */
     Py_ssize_t filled;
+    Py_ssize_t length; /* of the payload when all of it has come */
     int error; /* of the system, which ended it */
 } Came;
 
 static int
 is_complete(const Came *came)
 {
-    return came->payload != NULL && came->filled == PyBytes_GET_SIZE(came->payload);
+    return came->payload != NULL && came->filled == came->length;
 }
 
 /* How many of the first bytes are not said once more by what follows them. */
@@ -2342,6 +2347,100 @@ complete_header(const Borrowing *self, Came *came, uint64_t *length)
     return size == 2 || read_long_length(came->header + 2, size - 2, came->header[1], length) > 0;
 }
 
+/* Put on record that something was heard, and how much there is of a message that is not complete; -1 with an
+   exception. */
+static int
+note_progress(const Borrowing *self, Py_ssize_t unfinished)
+{
+    PyObject *clock = in_slot(self->reader, &self->slots[NOW]), *now = NULL, *size;
+
+    Py_XINCREF(clock);
+    size = clock == NULL ? NULL : PyLong_FromSsize_t(unfinished);
+    if (size != NULL) {
+        now = PyObject_CallNoArgs(clock);
+    }
+    Py_XDECREF(clock);
+    if (now != NULL) {
+        put_in_slot(self->heartbeat, &self->slots[HEARD_AT], now);
+        put_in_slot(self->connection, &self->slots[UNFINISHED], size);
+    }
+    Py_XDECREF(size);
+    Py_XDECREF(now);
+    return now == NULL ? -1 : 0;
+}
+
+/* Tell the C library that blocks of so many bytes will be asked for again and again: see wssync/protocol/memory.py. */
+static void
+expect_blocks(Py_ssize_t size)
+{
+    static Py_ssize_t shown = 0;
+    const Py_ssize_t most = 8 * 1024 * 1024;
+
+    if (shown < most && shown < 2 * size) {
+        shown = Py_MIN(4 * size, most);
+        PyMem_RawFree(PyMem_RawMalloc((size_t)shown));
+    }
+}
+
+/* Give a long message the memory that is worth what has come of it; 0 if there is none. */
+static int
+grow_payload(Came *came)
+{
+    const Py_ssize_t filled = came->filled, most = filled + Py_MAX(CREDIT, CREDIT_FACTOR * filled);
+    Py_ssize_t end = came->length;
+    PyObject *grown;
+
+    while (end > most) {
+        end = end / CREDIT_FACTOR + (end % CREDIT_FACTOR > 0);
+    }
+    end = Py_MAX(end, Py_MIN(came->length, filled + CREDIT));
+    expect_blocks(end);
+    grown = PyBytes_FromStringAndSize(NULL, end);
+    if (grown == NULL) {
+        PyErr_Clear(); /* memory is asked for once more, by who decodes it instead */
+        return 0;
+    }
+    memcpy(PyBytes_AS_STRING(grown), PyBytes_AS_STRING(came->payload), (size_t)filled);
+    Py_SETREF(came->payload, grown);
+    return 1;
+}
+
+/* Read a long message to its end, unless something comes in its way. 0, or -1 with an exception. */
+static int
+wait_for_payload(const Borrowing *self, Came *came)
+{
+    while (came->filled < came->length) {
+        const Py_ssize_t room = PyBytes_GET_SIZE(came->payload) - came->filled;
+        unsigned char *to = (unsigned char *)PyBytes_AS_STRING(came->payload) + came->filled;
+        ssize_t received;
+
+        if (room < ROOM_FROM && came->filled + room < came->length) {
+            if (!grow_payload(came)) {
+                return 0;
+            }
+            continue;
+        }
+        if (note_progress(self, came->filled) < 0) {
+            return -1;
+        }
+        if (is_alone(self) != 1) {
+            return PyErr_Occurred() ? -1 : 0;
+        }
+        received = wait_for_bytes(self, to, room);
+        if (received > 0) {
+            came->filled += received;
+        }
+        if (PyErr_Occurred()) {
+            return -1;
+        }
+        if (received <= 0) { /* of the end Python hears when it reads */
+            came->error = received < 0 ? errno : 0;
+            return 0;
+        }
+    }
+    return 0;
+}
+
 /* Complete the message behind the last whole one. 0, or -1 with an exception as `fill_now`. */
 static int
 complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
@@ -2351,7 +2450,7 @@ complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
     unsigned char *to;
     Py_ssize_t size;
     uint64_t length = 0;
-    int found;
+    int found, is_long;
 
     came->header_size = Py_MIN(here, 2);
     memcpy(came->header, begin, (size_t)came->header_size);
@@ -2362,8 +2461,11 @@ complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
     }
     memcpy(came->header, begin, (size_t)came->header_size);
     found = complete_header(self, came, &length);
-    if (found > 0 && length <= LONGEST_AT_ONCE && (Py_ssize_t)length <= limit) {
-        came->payload = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
+    is_long = length > CREDIT;
+    /* Nobody waits while there is a message, and a long text is looked at as it comes. */
+    if (found > 0 && length <= (uint64_t)limit && !(is_long && (came->whole > 0 || came->header[0] == WHOLE_TEXT))) {
+        came->length = (Py_ssize_t)length;
+        came->payload = PyBytes_FromStringAndSize(NULL, Py_MIN(came->length, CREDIT));
         if (came->payload == NULL) {
             PyErr_Clear(); /* memory is asked for once more, by who decodes it instead */
         }
@@ -2378,8 +2480,11 @@ complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
         came->filled = here - came->header_size;
         memcpy(PyBytes_AS_STRING(came->payload), begin + came->header_size, (size_t)came->filled);
     }
+    if (is_long) {
+        return wait_for_payload(self, came);
+    }
     to = (unsigned char *)PyBytes_AS_STRING(came->payload);
-    return fill_now(self, came, to, (Py_ssize_t)length, &came->filled) < 0 ? -1 : 0;
+    return fill_now(self, came, to, came->length, &came->filled) < 0 ? -1 : 0;
 }
 
 /* How long a message may be; what is no number is no limit. */
@@ -2487,6 +2592,11 @@ only_message(const Borrowing *self, const Came *came, PyObject *now)
     }
     if (message != NULL) {
         count_messages(self, now, 1, size_of_all(came), size);
+        if (size > CREDIT) { /* part of it may have been counted as unfinished */
+            PyObject *nothing = PyLong_FromLong(0); /* there is one already, so this cannot fail */
+            put_in_slot(self->connection, &self->slots[UNFINISHED], nothing);
+            Py_DECREF(nothing);
+        }
     }
     return message;
 }
@@ -2998,6 +3108,7 @@ belong_together(const Slot *slots)
     }
     return PyType_IsSubtype(slots[TALLY].owner, slots[SIZE_LIMIT].owner)
            && PyType_IsSubtype(slots[TALLY].owner, slots[CLOSING_ASKED].owner)
+           && PyType_IsSubtype(slots[TALLY].owner, slots[UNFINISHED].owner)
            && PyType_IsSubtype(slots[EXPRESS].owner, slots[HAS_HAD_MESSAGES].owner);
 }
 

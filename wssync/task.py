@@ -23,11 +23,11 @@ import threading
 
 from .engine.accelerated import shorten
 from .engine.blocking import answer, wait_or_withdraw
+from .engine.borrowed import BorrowedReader
 from .engine.completions import Handler, Latch, Message, Result, ThreadEnd, Waiter, wait_within
 from .engine.goodbye import remember_fork
 from .engine.inbox import Inbox
 from .engine.outgoing import Outgoing
-from .engine.reader import Reader
 from .engine.state import Phase, State
 from .errors import ConnectionClosed, WebSocketError
 from .hints import TYPE_CHECKING, Any, Callable, Iterator, Optional, Tuple, Type, Union, overload
@@ -414,7 +414,7 @@ def _slots(*names: Tuple[type, str]) -> Tuple[Any, ...]:
 def _shorten() -> None:
     send_way = _slots((SessionTask, "_connection"), (State, "outbox"), (Outgoing, "express"))
     receive_way = _slots((SessionTask, "_connection"), (State, "inbox"), (Inbox, "express"))
-    borrow_way = _slots((SessionTask, "_connection"), (State, "reader"), (Reader, "_borrower"))
+    borrow_way = _slots((SessionTask, "_connection"), (State, "reader"), (BorrowedReader, "_borrower"))
     shorten(WebSocketTask.send, send_way, WebSocketTask.receive, receive_way, borrow_way)
 
 

@@ -17,12 +17,13 @@ LITTLE, MUCH = 4096, 65_552
 class Connection:
     """Of a connection: its limit and its counts."""
 
-    __slots__ = ("closing_asked", "size_limit", "tally")
+    __slots__ = ("closing_asked", "size_limit", "tally", "unfinished")
 
     def __init__(self, tally: Any) -> None:
         self.closing_asked = False
         self.size_limit: Any = None
         self.tally = tally
+        self.unfinished = 0
 
 
 class Inbox:
@@ -154,7 +155,7 @@ def slots() -> Tuple[Any, ...]:
     owned = (
         (Lender, ("asleep", "_descriptor", "lent", "_lock", "_unsealing", "_unsettled")),
         (Base, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now", "_stream")),
-        (Connection, ("closing_asked", "size_limit", "tally")),
+        (Connection, ("closing_asked", "size_limit", "tally", "unfinished")),
         (Inbox, ("express", "has_had_messages")),
         (Heartbeat, ("heard_at",)),
     )

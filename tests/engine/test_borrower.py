@@ -195,7 +195,7 @@ class MessageTests(BorrowerCase):
 
     def test_how_much_is_asked_for(self) -> None:
         """Little, and what is more stays in the kernel; much, once it is no message; little again, once it is one."""
-        data = frame(BINARY, bytes(300_000))
+        data = frame(TEXT, bytes(300_000))
         sending = Running(lambda: self.there.sendall(data))
         self.assertEqual(self.receive(), "gone on")
         self.assertLeft(data[:LITTLE])
@@ -373,7 +373,7 @@ class SeveralTests(BorrowerCase):
             (b"\x82\x89keykpayload..", None),
             (frame(BINARY, b"a" * 9, form=16), None),
             (frame(BINARY, b"a" * 9), 8),
-            (frame(BINARY, bytes(300_000))[:20], None),
+            (frame(TEXT, bytes(300_000))[:20], None),
             (b"\x82\x7f" + b"\xff" * 12, None),
         ):
             for before in (b"", frame(TEXT, b"one")):

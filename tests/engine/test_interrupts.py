@@ -152,6 +152,11 @@ class ReceiveTests(InterruptTestCase):
         self.borrowed(form, frame(BINARY, b"x" * 1000), [b"x" * 1000])
 
     @in_each_form
+    def test_a_long_message(self, form: str) -> None:
+        """One that takes more than one read, and what follows it."""
+        self.borrowed(form, frame(BINARY, b"x" * 150_000) + frame(TEXT, b"b"), [b"x" * 150_000, "b"])
+
+    @in_each_form
     def test_many_messages(self, form: str) -> None:
         """The rest stays, in its order."""
         self.borrowed(form, frame(TEXT, b"a") + frame(BINARY, b"b") + frame(TEXT, b"c" * 200), ["a", b"b", "c" * 200])

@@ -251,8 +251,8 @@ class MessageTests(BorrowTestCase):
 
     @in_each_form
     def test_how_much_is_asked_for(self, form: str) -> None:
-        """Little, until much comes; then as much as one call gives, until little comes. What the compiled form can
-        complete in one go is asked for with its head alone.
+        """Little, until much comes; then as much as one call gives, until little comes. What is read to its end all the
+        same is asked for with its head alone.
         """
         rig = SocketRig(self, form)
         asked = []
@@ -260,7 +260,7 @@ class MessageTests(BorrowTestCase):
             rig.say(frame(BINARY, b"x" * size))
             rig.receive_blocking()
             asked.append(rig.most)
-        self.assertEqual(asked, [LITTLE, READ, LITTLE, LITTLE if form == "compiled" else READ, LITTLE])
+        self.assertEqual(asked, [LITTLE, READ, LITTLE, READ if form == "staged" else LITTLE, LITTLE])
 
     @in_each_form
     def test_where_the_compiled_form_goes_on(self, form: str) -> None:

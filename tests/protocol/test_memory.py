@@ -11,7 +11,8 @@ from tests.protocol.wire import BINARY, header
 from wssync.protocol import memory
 from wssync.protocol.frames import Role
 from wssync.protocol.memory import MOST, expect_blocks
-from wssync.protocol.messages import ROOM_FROM, Decoder
+from wssync.protocol.messages import Decoder
+from wssync.protocol.unfinished import ROOM_FROM
 
 KIB = 1024
 
@@ -57,7 +58,7 @@ class BlockTests(unittest.TestCase):
 class UseTests(unittest.TestCase):
     def test_which_messages(self) -> None:
         """A message whose bytes are collected says so once they are many, and then how many its buffer has."""
-        with mock.patch("wssync.protocol.messages.expect_blocks") as expect:
+        with mock.patch("wssync.protocol.unfinished.expect_blocks") as expect:
             decoder = Decoder(Role.CLIENT, maximum_message_size=None)
             decoder.feed(header(BINARY, ROOM_FROM - 1) + bytes(100))
             decoder.feed(bytes(ROOM_FROM - 101))

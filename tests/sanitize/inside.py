@@ -24,6 +24,7 @@ TESTS = (
     "tests.protocol.test_encoder",
     "tests.engine.test_accelerated",
     "tests.engine.test_borrower",
+    "tests.engine.test_borrower_long",
     "tests.engine.test_borrower_with_tls",
     "tests.engine.test_express_forms",
     "tests.engine.test_role_lock",

@@ -111,8 +111,8 @@ class Receiver:
             raise ConnectionClosed("the connection was lost: it ended without a Close frame")
         self._is_fresh = False
         if isinstance(data, int):
-            wire = data
-            decoded = self._decoder.fill(decoded, data)
+            wire = sum(filter(None, box))  # type: ignore[arg-type] # there are numbers behind a number, nothing else
+            decoded = self._decoder.fill(decoded, wire)
         else:
             wire = len(data)
             self._decoder.maximum_message_size = self._connection.size_limit
@@ -150,21 +150,23 @@ class Receiver:
             box.extend(map(fetch, self._most))
             self._ask_by(box[0])
             return
-        if self._direct is None:
-            assert self._recv_into is not None
-            with room:
-                box.extend(map(self._recv_into, (room,), (fetch is self._patient,)))
-            return
-        flags = 0 if fetch is self._patient else self._direct.recv_flags
         with room:
-            try:
-                box.extend(map(self._direct.recv_into, (room,), (0,), (flags,)))
-            except BlockingIOError:
-                box.append(None)
-            except OSError as error:
-                if not is_of_socket(error):
-                    raise
-                raise connection_lost(error) from error
+            self._fill(box, room, fetch is self._patient)
+
+    def _fill(self, box: Box, room: memoryview, is_patient: bool) -> None:
+        direct = self._direct
+        if direct is None:
+            assert self._recv_into is not None
+            box.extend(map(self._recv_into, (room,), (is_patient,)))
+            return
+        try:
+            box.extend(map(direct.recv_into, (room,), (0,), (0 if is_patient else direct.recv_flags,)))
+        except BlockingIOError:
+            box.append(None)
+        except OSError as error:
+            if not is_of_socket(error):
+                raise
+            raise connection_lost(error) from error
 
     def _ask_by(self, data: Union[bytes, int, None]) -> None:
         """What one read has brought says how much the next one asks for."""

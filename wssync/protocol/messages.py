@@ -8,16 +8,13 @@ end. `frames.cut_messages` cuts them out in one loop, with no object per frame b
 whatever it does not like, it leaves where it is. A control frame behind them that is whole, and the last, is taken too.
 
 **Everything else** goes frame by frame: rules first, as soon as the bits that break them are there, then the payload,
-as much as has come. The part of an unfinished message is stored in one growing buffer and its text checked (`utf8`), so
-a fault shows at the byte that makes it, and fragments leave nothing behind but their bytes: a message costs what it
-weighs, in 1 fragment or in 65,536. A long frame without work to do has its bytes put straight into that buffer (`room`,
-`fill`), so that a message is moved once, by the kernel. An announcement alone brings hardly any memory: only what has
-come is good for some more.
+as much as has come (`unfinished`). The start of a long message of one frame, about which there is nothing to be said,
+goes the same way without a look at each rule; what follows of it may be put straight to its place (`room`, `fill`).
 
 **Limits.** `maximum_message_size` counts the payload of a message, all fragments, after decompression; uncompressed it
 is judged by the announced length, compressed while inflating. Bytes bound the fragments too, but for empty ones: an
-honest sender has few, and `MAX_EMPTY_FRAGMENTS` end the connection. A compressed message may moreover arrive in at most
-`_WORST_DEFLATE` times the limit.
+honest sender has few, and too many end the connection. A compressed message may moreover arrive in at most so many
+times the limit as the worst of senders needs.
 
 **Interrupts.** A `KeyboardInterrupt` may pass through at any point. Decoding changes nothing: it makes a new `Decoded`
 out of the last one and the bytes, in objects of its own, and the buffer of a message is written at places, not appended
@@ -27,48 +24,19 @@ an interrupted `feed` has not happened: feed the same bytes again.
 
 from __future__ import annotations
 
-import io
-
-from wssync.errors import ConnectionClosed, MessageTooBig, ProtocolError
-from wssync.hints import List, NamedTuple, NoReturn, Optional, Union
+from wssync.errors import ConnectionClosed, ProtocolError
+from wssync.hints import List, NamedTuple, Optional, Union
 from wssync.protocol.closing import decode_close
 from wssync.protocol.deflate import Inflater
 from wssync.protocol.frames import MAX_CONTROL_PAYLOAD, Header, Opcode, Role, read_header
-from wssync.protocol.memory import expect_blocks
 from wssync.protocol.speed import Row, cut_messages, mask
-from wssync.protocol.utf8 import check_text, decode_text
+from wssync.protocol.unfinished import ROOM_FROM, UnfinishedMessage
 from wssync.protocol.violations import check_length, violation
 
-__all__ = [
-    "MAX_EMPTY_FRAGMENTS",
-    "ROOM_FROM",
-    "Close",
-    "Decoded",
-    "Decoder",
-    "Event",
-    "Events",
-    "Fault",
-    "Ping",
-    "Pong",
-]
-
-MAX_EMPTY_FRAGMENTS = 65_536
-"""Frames of one message that may be empty. They cost nothing but time, yet without an end to them the message has none
-either; a sender that keeps a slow message alive with one a second gets through eighteen hours."""
-
-_WORST_DEFLATE = 16
-"""Bytes on the wire for one byte of text, at the very worst: a sender that flushes after each byte spends about 8."""
+__all__ = ["Close", "Decoded", "Decoder", "Event", "Events", "Fault", "Ping", "Pong", "begun"]
 
 _SHORT = 2048
 """Bytes of a binary message that waits for its end as it is; joining it anew with each piece must not cost much."""
-
-ROOM_FROM = 32 * 1024
-"""Bytes of a frame still to come from which on they go straight to their place in the message."""
-
-_CREDIT, _CREDIT_FACTOR = 256 * 1024, 4
-"""What an announcement is good for: memory for so many bytes, or for so many times those that have come already."""
-
-_WORST_EMPTY = 1024  # and this much for nothing at all
 
 
 class Ping(NamedTuple):
@@ -115,7 +83,7 @@ class Decoded(NamedTuple):
     """Bytes of payload, after decompression, in the messages among the events."""
     tail: bytes = b""
     """The start of a frame that cannot be handled yet."""
-    message: Optional[_Message] = None
+    message: Optional[UnfinishedMessage] = None
     """The message that has begun and is not complete."""
     inflater: Optional[Inflater] = None
     over: bool = False
@@ -195,15 +163,28 @@ class Decoder:
             size += more
             if position == len(data):
                 return Decoded(events, True, size, inflater=last.inflater)
-            lacks = _lacking(data, position, limit)
-            if lacks:
-                return Decoded(events, True, size, data[position:], inflater=last.inflater, lacks=lacks)
-            control = _lone_control(data, position)
-            if control is not None:
-                events.append(control)
-                over = isinstance(control, Close)
-                return Decoded(events, False, size, inflater=None if over else last.inflater, over=over, others=1)
+            start = self._decode_start(last, data, position, events, size)
+            if start is not None:
+                return start
         return _Pass(self._role, limit, last, data, events).run(position, size)
+
+    def _decode_start(self, last: Decoded, data: bytes, position: int, events: Events, size: int) -> Optional[Decoded]:
+        """Decode what comes after whole messages most often: the start of one more, or a control frame. `None`: it is
+        something else.
+        """
+        limit = self.maximum_message_size
+        lacks = _lacking(data, position, limit)
+        if lacks:
+            return Decoded(events, True, size, data[position:], inflater=last.inflater, lacks=lacks)
+        message = begun(data, position, limit)
+        if message is not None:
+            return Decoded(events, True, size, message=message, inflater=last.inflater)
+        control = _lone_control(data, position)
+        if control is None:
+            return None
+        events.append(control)
+        over = isinstance(control, Close)
+        return Decoded(events, False, size, inflater=None if over else last.inflater, over=over, others=1)
 
     def room(self, last: Decoded) -> Optional[memoryview]:
         """Where the bytes that follow those of `last` may be put instead of being fed; `None` where they must be fed.
@@ -211,7 +192,10 @@ class Decoder:
         There is room inside a long frame whose payload is the message's own text. Whoever has filled some of it
         releases it, and calls `fill`; who was interrupted may ask again and put the same bytes there again.
         """
-        return None if last.message is None else last.message.room()
+        message = last.message
+        if message is None or message.left < ROOM_FROM or message.needs_work:
+            return None
+        return message.room(0)
 
     def fill(self, last: Decoded, count: int) -> Decoded:
         """Decode `count` bytes (> 0) that were put into the room. Otherwise as `decode`."""
@@ -225,132 +209,6 @@ class Decoder:
             return Decoded([message.complete(b"")], size=message.size, inflater=last.inflater)
         except ConnectionClosed as error:
             return _failed(error, [], 0, True)
-
-
-class _Message:
-    """A message that has begun, and the frame of it that is arriving. Each pass works on a copy of its own."""
-
-    def __init__(self, header: Header, limit: Optional[int]) -> None:
-        self.is_text = header.opcode == Opcode.TEXT
-        self.is_compressed = bool(header.rsv)
-        self._limit = limit
-        self._buffer: Optional[io.BytesIO] = None
-        self.stored = 0
-        self._reserved = 0  # bytes of the buffer, some of them still without meaning
-        self._unfinished = b""  # the bytes of a character that the next piece may complete
-        self._announced = 0  # bytes of payload in all frames so far, as they are on the wire
-        self._empty = 0
-
-    def copy(self) -> _Message:
-        """Give one that goes on from here; both write to the same buffer, at the places where their bytes belong."""
-        twin: _Message = _Message.__new__(_Message)
-        twin.__dict__.update(self.__dict__)
-        return twin
-
-    def begin_frame(self, header: Header) -> None:
-        """Take in a header. Raises `MessageTooBig` if this frame passes a limit, before any of it is read."""
-        self.fin = header.fin
-        self.left = header.length
-        self._key = header.key
-        self._taken = 0
-        self._announced += header.length
-        limit = self._limit
-        if not header.length:
-            self._empty += 1
-            if self._empty > MAX_EMPTY_FRAGMENTS:
-                self._fail(f"a message of more than {MAX_EMPTY_FRAGMENTS} empty fragments")
-        elif limit is None:
-            return
-        elif not self.is_compressed and self._announced > limit:
-            self._fail(f"a message of {self._announced} bytes or more, where {limit} are allowed")
-        elif self._announced > limit * _WORST_DEFLATE + _WORST_EMPTY:
-            self._fail(f"a message of {self._announced} compressed bytes or more, where {limit} are allowed inflated")
-
-    def take(self, data: bytes, position: int) -> bytes:
-        """Give what `data` holds of this frame's payload from `position` on, unmasked."""
-        piece = data[position : position + self.left]
-        self.left -= len(piece)
-        if self._key is None:
-            return piece
-        offset, self._taken = self._taken, self._taken + len(piece)
-        return mask(piece, self._key, offset)
-
-    def inflate(self, inflater: Inflater, piece: bytes, is_last: bool) -> bytes:
-        """Decompress a piece. Raises what `Inflater.inflate` raises."""
-        made = inflater.inflate(piece, self._limit)
-        return made + inflater.finish(self._limit) if is_last else made
-
-    def store(self, piece: bytes) -> None:
-        """Keep a piece that is not the last. Raises `ProtocolError` if it makes the text impossible."""
-        if self.is_text:
-            self._unfinished = check_text(self._unfinished + piece)
-        self._write(piece)
-
-    def room(self) -> Optional[memoryview]:
-        """Give the place in the buffer for the next bytes of this frame, if there are many and they need no work.
-
-        The buffer grows when it is full, not with each read, and then to the end of the message or a power of a fourth
-        of that: all steps are long ones, and what was too short adds up to a third of the message. Else more memory
-        would be asked for than was ever given back at once, which the C library fetches from the system, for each
-        message anew; that costs several times what filling it costs.
-        """
-        if self.left < ROOM_FROM or self._key is not None or self.is_compressed:
-            return None
-        size = min(self.left, self._reserved - self.stored)
-        if size < ROOM_FROM:
-            end, most = self.stored + self.left, self.stored + max(_CREDIT, _CREDIT_FACTOR * self.stored)
-            while end > most:
-                end = -(-end // _CREDIT_FACTOR)
-            size = max(min(self.left, _CREDIT), end - self.stored)
-        return self._reserve(size).getbuffer()[self.stored : self.stored + size]
-
-    def filled(self, count: int) -> None:
-        """Take over what was put there. Raises `ProtocolError` if it makes the text impossible."""
-        buffer = self._buffer
-        assert buffer is not None
-        if self.is_text:
-            buffer.seek(self.stored)
-            self._unfinished = check_text(self._unfinished + buffer.read(count))
-        self.left -= count
-        self.stored += count
-
-    def complete(self, piece: bytes) -> Union[str, bytes]:
-        """Give the whole message, which ends with this piece. Raises `ProtocolError` if it should be text and is
-        not."""
-        if self._buffer is not None:
-            piece = self._write(piece).getvalue()  # no copy: the buffer gives away what it holds
-        self.size = len(piece)
-        return decode_text(piece) if self.is_text else piece
-
-    def _write(self, piece: bytes) -> io.BytesIO:
-        buffer = self._reserve(len(piece))
-        buffer.seek(self.stored)
-        buffer.write(piece)
-        self.stored += len(piece)
-        return buffer
-
-    def _reserve(self, size: int) -> io.BytesIO:
-        """Let the buffer have so many bytes behind those that are stored: never more than this frame has, so that a
-        complete message fills it to the last byte.
-        """
-        needed = self.stored + size
-        if self._buffer is None or needed > self._reserved:
-            if needed >= ROOM_FROM:
-                expect_blocks(needed)
-            self._buffer = io.BytesIO(bytes(needed)) if self._buffer is None else self._grown(self._buffer, needed)
-            self._reserved = needed
-        return self._buffer
-
-    def _grown(self, buffer: io.BytesIO, size: int) -> io.BytesIO:
-        try:
-            buffer.seek(size - 1)
-            buffer.write(b"\0")
-        except BufferError:  # an interrupt has left somebody with the room, who keeps the old memory
-            return io.BytesIO(buffer.getvalue()[: self.stored] + bytes(size - self.stored))
-        return buffer
-
-    def _fail(self, problem: str) -> NoReturn:
-        raise MessageTooBig(f"{problem} (RFC 6455 section 7.4.1)", size=self._announced, limit=self._limit or 0)
 
 
 class _Pass:
@@ -406,7 +264,7 @@ class _Pass:
         if header.opcode >= Opcode.CLOSE:
             return self._take_control(header)
         if self._message is None:
-            self._message = _Message(header, self._limit)
+            self._message = UnfinishedMessage(header, self._limit)
         self._message.begin_frame(header)
         self._position = header.end
         self._others += not header.fin
@@ -477,6 +335,26 @@ def _lacking(data: bytes, position: int, limit: Optional[int]) -> int:
     elif length > 125:  # it is not all there, or longer, or masked
         return 0
     return header + length - here if least <= length <= (_SHORT if limit is None else min(_SHORT, limit)) else 0
+
+
+def begun(data: bytes, position: int, limit: Optional[int]) -> Optional[UnfinishedMessage]:
+    """The message that begins there, if it is a long one in one frame, all that is left of the data, and no rule is
+    broken.
+    """
+    payload = position + 10
+    if len(data) < payload or data[position] not in (0x81, 0x82) or data[position + 1] != 127:
+        return None
+    length = int.from_bytes(data[position + 2 : payload], "big")
+    if length < 1 << 16 or length >> 63 or length <= len(data) - payload:
+        return None
+    header = Header(True, 0, data[position] & 0x0F, None, length, True, payload)
+    message = UnfinishedMessage(header, limit)
+    try:
+        message.begin_frame(header)
+        message.store(message.take(data, payload))
+    except ConnectionClosed:
+        return None
+    return message
 
 
 def _lone_control(data: bytes, position: int) -> Union[Ping, Pong, Close, None]:

@@ -1,0 +1,227 @@
+"""What a borrower does with the read role: a long message, read to its end; all else is in `test_reader`."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any, Callable, List
+from unittest import mock
+
+from tests.protocol.wire import BINARY, TEXT, frame
+from tests.support import cases, with_cases
+from tests.threads import PATIENCE, Running
+from wssync.engine.completions import Message, Waiter
+from wssync.errors import ConnectionClosed, MessageTooBig
+from wssync.protocol.closing import CloseCode
+
+from .borrowing import SocketRig, in_each_form
+
+LONG = bytes(range(256)) * 2000
+DATA = frame(BINARY, LONG)
+
+
+class WholeTests(unittest.TestCase):
+    """What comes of it, in each form."""
+
+    @in_each_form
+    def test_it_is_read_to_its_end(self, form: str) -> None:
+        """It comes faster than it is read, another behind it: counted, a sign of life, and the way is open again."""
+        rig = SocketRig(self, form)
+        for _ in range(2):
+            rig.clock.advance(1)
+            saying = Running(lambda: rig.say(DATA, frame(TEXT, b"a")))
+            self.assertEqual(rig.receive_blocking(), LONG)
+            self.assertEqual(rig.receive_blocking(), "a")
+            saying.result()
+        self.assertEqual(rig.connection.heartbeat.heard_at, rig.clock.now())
+        tally = rig.connection.tally
+        self.assertEqual((tally.received, tally.messages), (2 * len(LONG) + 2, 4))
+        self.assertEqual(tally.wire, 2 * (len(DATA) + 3))
+        self.assertEqual(rig.connection.unfinished, 0)
+        rig.free()
+
+    @in_each_form
+    def test_a_text(self, form: str) -> None:
+        """Rule 122: so is a text."""
+        rig = SocketRig(self, form)
+        saying = Running(lambda: rig.say(frame(TEXT, b"t" * 300_000)))
+        self.assertEqual(rig.receive_blocking(), "t" * 300_000)
+        saying.result()
+
+    @in_each_form
+    def test_a_limit(self, form: str) -> None:
+        """Rule 128: a message of just so many bytes passes; a longer one fails with its header."""
+        rig = SocketRig(self, form, threaded=True)
+        rig.connection.size_limit = len(LONG)
+        saying = Running(lambda: rig.say(DATA))
+        self.assertEqual(rig.receive_blocking(), LONG)
+        saying.result()
+        rig.connection.size_limit = len(LONG) - 1
+        rig.say(DATA[:5000])
+        with self.assertRaises(MessageTooBig):
+            rig.receive_blocking()
+
+    @in_each_form
+    def test_the_end_meanwhile(self, form: str) -> None:
+        """Rule 176: the connection is lost, with all that had come of the message."""
+        rig = SocketRig(self, form, threaded=True)
+        saying = Running(lambda: rig.say(DATA[:300_000]))
+        receiving = Running(rig.receive_blocking)
+        saying.result()
+        rig.peer.close()
+        error = receiving.error()
+        assert isinstance(error, ConnectionClosed)
+        self.assertEqual(error.code, CloseCode.ABNORMAL_CLOSURE)
+
+    @in_each_form
+    def test_what_has_come_is_counted(self, form: str) -> None:
+        """While it waits for the rest, too; each time that something comes is a sign of life."""
+        rig = SocketRig(self, form, threaded=True)
+        receiving = rig.receiving()
+        for end in (100_000, 200_000):
+            rig.clock.advance(1)
+            rig.say(DATA[end - 100_000 : end])
+            receiving.until(lambda end=end: rig.connection.count_progress() == end - 10)  # type: ignore[misc]
+            receiving.until(lambda: rig.connection.heartbeat.heard_at == rig.clock.now())
+        saying = Running(lambda: rig.say(DATA[200_000:]))
+        self.assertEqual(receiving.result(), LONG)
+        self.assertEqual(rig.connection.count_progress(), len(LONG))
+        saying.result()
+
+    @in_each_form
+    def test_somebody_comes_meanwhile(self, form: str) -> None:
+        """Who queues up while it waits for the rest stands before it in the row: there is no message yet."""
+        rig = SocketRig(self, form, threaded=True)
+        receiving = rig.receiving()
+        rig.say(DATA[:100_000])
+        receiving.until(lambda: rig.connection.count_progress() == 100_000 - 10)
+        second = rig.receive(blocking=True)
+        saying = Running(lambda: rig.say(DATA[100_000:], frame(TEXT, b"a")))
+        self.assertEqual(receiving.result(), "a")
+        saying.result()
+        assert isinstance(second, Waiter)
+        self.assertTrue(second.wait(PATIENCE))
+        self.assertEqual(second.value, LONG)
+
+    @in_each_form
+    def test_a_suspended_task(self, form: str) -> None:
+        """What comes is kept as it is; the message comes whole when the task goes on."""
+        rig = SocketRig(self, form, threaded=True)
+        receiving = rig.receiving()
+        rig.say(DATA[:100_000])
+        receiving.until(lambda: rig.connection.count_progress() == 100_000 - 10)
+        rig.connection.suspend()
+        rig.say(DATA[100_000:200_000])
+        rig.connection.resume()
+        saying = Running(lambda: rig.say(DATA[200_000:]))
+        self.assertEqual(receiving.result(), LONG)
+        saying.result()
+
+
+def interrupt() -> None:
+    """Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+@with_cases
+class StepTests(unittest.TestCase):
+    """Something happens between two reads, in the form without the accelerator."""
+
+    def begin(self, *steps: Callable[[], object], threaded: bool = False) -> SocketRig:
+        """The first part has come; before each read of the rest a part more comes, and behind it a step is done."""
+        rig = SocketRig(self, "pure", threaded=threaded)
+        self.places: List[int] = []
+        fill, left = rig.reader._fill, list(steps)
+
+        def fill_and_act(box: List[Any], room: memoryview, is_patient: bool) -> None:
+            start = 5000 + 50_000 * len(self.places)
+            self.places.append(start)
+            rig.say(DATA[start : start + 50_000])
+            fill(box, room, is_patient)
+            if left:
+                left.pop(0)()
+
+        rig.say(DATA[:5000])
+        rig.reader._most = (5000,)
+        self.patch = mock.patch.object(rig.reader, "_fill", fill_and_act)
+        self.patch.start()
+        self.addCleanup(self.patch.stop)
+        return rig
+
+    def go_on(self, rig: SocketRig) -> None:
+        """The rest comes, and something behind it: all is received, in its order, and counted once."""
+        start = 5000 + 50_000 * len(self.places)
+        saying = Running(lambda: rig.say(DATA[start:], frame(TEXT, b"a")))
+        self.patch.stop()
+        self.assertEqual([rig.receive_blocking(), rig.receive_blocking()], [LONG, "a"])
+        saying.result()
+        self.assertEqual(rig.connection.tally.wire, len(DATA) + 3)
+        self.assertEqual(rig.connection.tally.received, len(LONG) + 1)
+        self.assertEqual(rig.connection.tally.messages, 2)
+        rig.free()
+
+    @cases((str(count), count) for count in (1, 2, 5))
+    def test_an_interrupt(self, count: int) -> None:
+        """Ctrl-C between two reads: what came is in the box, and the next receive goes on from there."""
+        rig = self.begin(*[lambda: None] * (count - 1), interrupt)
+        with self.assertRaises(KeyboardInterrupt):
+            rig.receive_blocking()
+        rig.free()
+        self.go_on(rig)
+
+    @cases((str(count), count) for count in (0, 1, 3))
+    def test_by_the_engine_thread(self, count: int) -> None:
+        """The same, and then it is the engine thread that reads on."""
+        rig = self.begin(*[lambda: None] * count, interrupt)
+        with self.assertRaises(KeyboardInterrupt):
+            rig.receive_blocking()
+        rig.reader.role.attempt(rig.reader.read)
+        self.go_on(rig)
+
+    def test_an_alarm(self) -> None:
+        """What a signal's handler raises may be an OSError: it is the caller's, and says nothing of the connection."""
+
+        def alarm() -> None:
+            raise TimeoutError("an alarm")
+
+        rig = self.begin(alarm)
+        with self.assertRaises(TimeoutError):
+            rig.receive_blocking()
+        self.assertIsNone(rig.connection.cause)
+        self.go_on(rig)
+
+    def test_a_reset(self) -> None:
+        """Rule 176: 1006, with the cause kept."""
+        rig = SocketRig(self, "pure", threaded=True)
+        rig.send("never read")
+        rig.say(DATA[:5000])
+        rig.reader._most = (4096,)
+        fill = rig.reader._fill
+
+        def close_first(box: List[Any], room: memoryview, is_patient: bool) -> None:
+            rig.peer.close()
+            fill(box, room, is_patient)
+
+        with mock.patch.object(rig.reader, "_fill", close_first), self.assertRaises(ConnectionClosed) as caught:
+            rig.receive_blocking()
+        self.assertIsInstance(caught.exception.__cause__, ConnectionResetError)
+
+    @cases(between=(2, ["a", LONG]), behind_the_last=(-(-(len(DATA) - 5000) // 50_000), [LONG, "a"]))
+    def test_the_way_closes(self, count: int, expected: List[Message]) -> None:
+        """A receive queues up, between two reads or behind the last: it is served first unless the message is whole."""
+        saying: List[Running[None]] = []
+
+        def come() -> None:
+            self.patch.stop()
+            rig.receive()
+            saying.append(Running(lambda: rig.say(DATA[5000 + 50_000 * count :], frame(TEXT, b"a"))))
+
+        rig = self.begin(*[lambda: None] * (count - 1), come, threaded=True)
+        got = rig.receive_blocking()
+        saying[0].result()
+        rig.stream.wait_until(lambda: rig.connection.tally.messages == 2, "the other message came")
+        rig.run_callbacks()
+        self.assertEqual([got, *(result.message for result in rig.results)], expected)
+
+
+if __name__ == "__main__":
+    unittest.main()
