@@ -177,6 +177,16 @@ class StepTests(unittest.TestCase):
         rig.reader.role.attempt(rig.reader.read)
         self.go_on(rig)
 
+    def test_nothing_yet(self) -> None:
+        """What is read through TLS may come to nothing: then it is no message, short or long, and it waits again."""
+        rig = SocketRig(self, "pure")
+        patient, answers = rig.reader._patient, [None]
+        assert patient is not None
+        rig.reader._patient = lambda limit: answers.pop() if answers else patient(limit)
+        rig.say(frame(TEXT, b"a"))
+        self.assertEqual(rig.receive_blocking(), "a")
+        self.assertEqual(answers, [])
+
     def test_an_alarm(self) -> None:
         """What a signal's handler raises may be an OSError: it is the caller's, and says nothing of the connection."""
 
