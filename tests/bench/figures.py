@@ -71,7 +71,7 @@ def judge(row: Row, limit: Limit, client: str, results: Results) -> str:
     """Whether `client`, one of the two builds of wssync, keeps the limit; empty if that asks nothing of it.
 
     Beside a ratio that was missed stands the bare socket's, what the system takes for the same bytes; and what it takes
-    with masking in Python, or with a thread, where that build of wssync has them too.
+    with masking in Python, with memory for each message, or with a thread, where that build of wssync has them too.
     """
     bound = limit.bound(client)
     if bound is None:
@@ -85,18 +85,24 @@ def judge(row: Row, limit: Limit, client: str, results: Results) -> str:
     if not other:
         return f"{limit.than} not measured"
     said = verdict(mine / other, bound, f"x {limit.than}")
-    if mine / other <= bound or limit.than == "raw":
+    if mine / other <= bound:
         return said
-    least = [f"{what}: {floor / other:.3g}" for what, floor in _floors(row, client, results) if floor is not None]
+    least = [
+        f"{what}: {floor / other:.3g}" for what, floor in _floors(row, client, limit.than, results) if floor is not None
+    ]
     return f"{said} ({', '.join(least)})" if least else said
 
 
-def _floors(row: Row, client: str, results: Results) -> Iterator[Tuple[str, Optional[float]]]:
-    yield "the bare socket", results.value("raw", row.case, row.figure)
+def _floors(row: Row, client: str, than: str, results: Results) -> Iterator[Tuple[str, Optional[float]]]:
+    raw, floor = (results.value(which, row.case, row.figure) for which in ("raw", FLOOR))
+    if than != "raw":
+        yield "the bare socket", raw
     if row.case == "connect":
-        yield "with a thread", results.value(FLOOR, row.case, row.figure)
+        yield "with a thread", floor
+    elif row.case.endswith("receive-1m"):
+        yield "with memory for each", floor
     elif client == PURE:
-        yield "masked in Python", results.value(FLOOR, row.case, row.figure)
+        yield "masked in Python", floor
 
 
 def verdict(value: float, bound: float, unit: str) -> str:

@@ -26,12 +26,13 @@ __all__ = [
 
 PURE, ACCELERATED = "wssync-pure", "wssync-accelerated"
 FLOOR = "floor"
-"""The raw socket with what costs every client in pure Python something: masking, compression where it is asked for, and
-where connections are opened, a thread for each. For the cases in which that is most of what comes on top."""
+"""The raw socket with what costs every client in Python something: masking without an accelerator, compression where it
+is asked for, memory for each message that is a long one, and where connections are opened, a thread for each. For the
+cases in which that is most of what comes on top."""
 
 CLIENTS: Dict[str, str] = {
     "raw": "raw socket",
-    FLOOR: "raw socket, masked in Python, with a thread",
+    FLOOR: "raw socket, masked in Python, with memory for each message, with a thread",
     PURE: "wssync, pure Python",
     ACCELERATED: "wssync, accelerated",
     "websocket-client": "websocket-client",
@@ -70,8 +71,11 @@ class Case(NamedTuple):
     @property
     def has_floor(self) -> bool:
         """Whether `FLOOR` takes part."""
-        sends = self.kind in ("echo", "send", "pipe")
-        return not self.ours and (self.kind == "connect" or (sends and self.size <= 64 * KIB))
+        if self.ours:
+            return False
+        if self.kind == "receive":
+            return self.size == MIB
+        return self.kind == "connect" or (self.kind in ("echo", "send", "pipe") and self.size <= 64 * KIB)
 
 
 class Limit(NamedTuple):

@@ -43,10 +43,11 @@ class TableTests(unittest.TestCase):
         self.assertEqual((limit.bound(PURE), limit.bound(ACCELERATED)), (1.5, None))
 
     def test_where_there_is_a_floor(self) -> None:
-        """Where frames are sent that are masked whole, and where connections are opened."""
+        """Where frames are sent that are masked whole, where long messages come, and where connections are opened."""
         floors = [name for name, case in CASES.items() if case.has_floor]
         echoes, sends = ["echo-16-one-core", "echo-16", "echo-64k"], ["send-16", "send-1k", "pipe-16"]
-        self.assertEqual(floors, [*echoes, *sends, "connect", "wss-echo-16", "compressed-send-1k"])
+        sealed = ["wss-echo-16", "wss-receive-1m"]
+        self.assertEqual(floors, [*echoes, "receive-1m", *sends, "connect", *sealed, "compressed-send-1k"])
 
 
 class ChoiceTests(unittest.TestCase):

@@ -1,18 +1,21 @@
 """The floor of a client in Python: what `raw` does, and what no such client gets round.
 
 Each frame is masked by wssync's function that does it without the accelerator, always with the same key; before that it
-is compressed as wssync does, where that is asked for. Each connection has a thread, which opens it and closes it.
-Nothing is promised: who else sends is not looked at, nothing is checked, nothing is counted.
+is compressed as wssync does, where that is asked for. A message that is received has memory of its own. Each connection
+has a thread, which opens it and closes it. Nothing is promised: who else sends is not looked at, nothing is checked,
+nothing is counted.
 """
 
 from __future__ import annotations
 
 import _thread
 import zlib
-from typing import Any, Callable, List
+from collections import deque
+from typing import Any, Callable, Deque, List
 
 from tests.bench.clients import raw
-from tests.bench.clients.orders import Line, Order
+from tests.bench.clients.orders import Line, Meter, Order
+from tests.bench.clients.raw import answer_length
 from wssync.protocol.deflate import DeflateOptions
 from wssync.protocol.frames import encode_frame
 
@@ -37,6 +40,23 @@ class Client(raw.Client):
     def prepare(self, message: Any) -> Any:
         """It is masked when it is sent."""
         return message
+
+    def stream(self, order: Order, line: Line, count: int) -> Meter:
+        go, size = self.prepare(order.word(count)), order.case.size
+        header = answer_length(size) - size
+        read, read_into = self._connection.recv, self._connection.recv_into
+        messages: Deque[memoryview] = deque(maxlen=1)  # the last one is still there when the next comes
+        with Meter() as meter:
+            line.send(go)
+            for _ in range(count):
+                left = header
+                while left:
+                    left -= len(read(left))
+                message, start = memoryview(bytearray(size)), 0
+                while start < size:
+                    start += read_into(message[start:])
+                messages.append(message)
+        return meter
 
     def _open_in_thread(self, order: Order, url: str) -> Line:
         opened, closing, closed = (_thread.allocate_lock() for _ in range(3))
