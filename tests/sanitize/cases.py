@@ -42,6 +42,10 @@ PLANTED = {
         "received = recv(descriptor, to + *filled, (size_t)(size - *filled), MSG_DONTWAIT);",
         "received = recv(descriptor, to + *filled, (size_t)(size - *filled) + 64, MSG_DONTWAIT);",
     ),
+    "a long message that outgrows its memory": (
+        "const Py_ssize_t room = PyBytes_GET_SIZE(came->payload) - came->filled;",
+        "const Py_ssize_t room = came->length - came->filled;",
+    ),
     "a frame that is too long for the stack": (
         "if (size > SHORT_FRAME - LONGEST_HEADER) {",
         "if (size > SHORT_FRAME) {",
@@ -71,7 +75,7 @@ PLANTED_WITHIN = {
         "        message = self->first;\n",
     ),
     "a message that is not all there": (
-        "return came->payload != NULL && came->filled == PyBytes_GET_SIZE(came->payload);",
+        "return came->payload != NULL && came->filled == came->length;",
         "return came->payload != NULL;",
     ),
     "a record that TLS does not see": (

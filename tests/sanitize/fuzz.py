@@ -31,7 +31,7 @@ def fuzz(compiled: Any, seed: int, seconds: float) -> int:
     end = time.monotonic() + seconds
     rounds = 0
     while time.monotonic() < end:
-        play = draw.choice((_mask, _encode, _cut, _cut, _row, _row, _send, _receive, _receive_with_tls))
+        play = draw.choice((_mask, _encode, _cut, _cut, _row, _row, _send, _receive, _receive_with_tls, _receive_long))
         play(compiled, draw)
         rounds += 1
     return rounds
@@ -199,6 +199,33 @@ def _receive(compiled: Any, draw: random.Random) -> None:
         assert messages == [*got, *lender.express], (data, most, limit, got, list(lender.express))
         assert lender.counts[0] == len(messages), lender.counts
     assert came + left == data, (data, most, limit, came, left)
+
+
+def _receive_long(compiled: Any, draw: random.Random) -> None:
+    """A message for whose end is waited, whether it comes or not: something more is sent before each wait."""
+    payload = noise(draw, 1000) * draw.choice((300, 1049, 1500))
+    data = b"\x82\x7f" + len(payload).to_bytes(8, "big") + payload
+    end = draw.choice((len(data), draw.randrange(LITTLE, len(data))))
+    got: List[Any] = []
+    with contextlib.ExitStack() as stack:
+        here, there = _sockets(stack)
+        sent = here.send(data[:LITTLE])
+        lender = Lender(compiled, there.fileno())
+
+        def now() -> float:
+            nonlocal sent
+            with contextlib.suppress(BlockingIOError, OSError):  # there is enough, or no more to be sent
+                sent += here.send(data[sent : min(end, sent + draw.randrange(1, 200_000))])
+            if sent == end:
+                here.close()
+            return 5.0
+
+        lender._now = now
+        compiled.Borrower(*slots()).receive(lender, got)
+    if end == len(data):
+        assert got == [payload] and lender.counts[:3] == (1, len(payload), len(data)), (len(data), lender.counts)
+    else:
+        assert got == ["gone on"] and b"".join(lender._box) == data[:end], (len(data), end, got)
 
 
 def _sockets(stack: contextlib.ExitStack) -> Tuple[socket.socket, socket.socket]:
