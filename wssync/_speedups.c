@@ -2011,11 +2011,11 @@ static PyType_Spec express_spec = {
 
 /* A receive that reads by itself
 
-   The twin of `Reader.borrow` and `Reader._read_one` in wssync/engine/reader.py, for a caller who waits without a limit
-   on a socket where nobody is before it. It wins the read role, waits, and lets the role go with the first message, if
-   what came is whole messages and nothing has come in their way. Everything else goes on in Python, with the role held:
-   `Reader.go_on`. What the kernel gave is in the reader's box by then, and it is there too when anything raises; with
-   TLS it is the stream's from the first, and in the box as plain text.
+   The twin of `Reader.borrow`, and of `_read_one` and `_read_long` in wssync/engine/borrowed.py, for a caller who waits
+   without a limit on a socket where nobody is before it. It wins the read role, waits, and lets the role go with the
+   first message, if what came is whole messages and nothing has come in their way. Everything else goes on in Python,
+   with the role held: `Reader.go_on`. What the kernel gave is in the reader's box by then, and it is there too when
+   anything raises; with TLS it is the stream's from the first, and in the box as plain text.
 
    All that is known of a connection stays where it is for Python, in slots. Only with a GIL they are read from here. */
 
@@ -2077,6 +2077,7 @@ enum {
     CONNECTION,
     HEARTBEAT,
     INBOX,
+    IS_ADMITTED,
     IS_FRESH,
     MOST,
     NOW,
@@ -2368,32 +2369,23 @@ note_progress(const Borrowing *self, Py_ssize_t unfinished)
     return now == NULL ? -1 : 0;
 }
 
-/* Tell the C library that blocks of so many bytes will be asked for again and again: see wssync/protocol/memory.py. */
-static void
-expect_blocks(Py_ssize_t size)
-{
-    static Py_ssize_t shown = 0;
-    const Py_ssize_t most = 8 * 1024 * 1024;
-
-    if (shown < most && shown < 2 * size) {
-        shown = Py_MIN(4 * size, most);
-        PyMem_RawFree(PyMem_RawMalloc((size_t)shown));
-    }
-}
-
-/* Give a long message the memory that is worth what has come of it; 0 if there is none. */
+/* Give a long message the memory that is worth what has come of it. 1, 0 if there is none, -1 with an exception. */
 static int
-grow_payload(Came *came)
+grow_payload(const Borrowing *self, Came *came)
 {
     const Py_ssize_t filled = came->filled, most = filled + Py_MAX(CREDIT, CREDIT_FACTOR * filled);
     Py_ssize_t end = came->length;
-    PyObject *grown;
+    PyObject *grown, *told;
 
     while (end > most) {
         end = end / CREDIT_FACTOR + (end % CREDIT_FACTOR > 0);
     }
     end = Py_MAX(end, Py_MIN(came->length, filled + CREDIT));
-    expect_blocks(end);
+    told = PyObject_CallMethod(self->reader, "_expect_blocks", "n", end);
+    if (told == NULL) {
+        return -1;
+    }
+    Py_DECREF(told);
     grown = PyBytes_FromStringAndSize(NULL, end);
     if (grown == NULL) {
         PyErr_Clear(); /* memory is asked for once more, by who decodes it instead */
@@ -2414,8 +2406,9 @@ wait_for_payload(const Borrowing *self, Came *came)
         ssize_t received;
 
         if (room < ROOM_FROM && came->filled + room < came->length) {
-            if (!grow_payload(came)) {
-                return 0;
+            const int grown = grow_payload(self, came);
+            if (grown <= 0) {
+                return grown;
             }
             continue;
         }
@@ -2464,7 +2457,7 @@ complete_last(const Borrowing *self, Came *came, Py_ssize_t limit)
     /* Nobody waits while there is a message, and a long text is looked at as it comes. */
     if (found > 0 && length <= (uint64_t)limit && !(is_long && (came->whole > 0 || came->header[0] == WHOLE_TEXT))) {
         came->length = (Py_ssize_t)length;
-        came->payload = PyBytes_FromStringAndSize(NULL, Py_MIN(came->length, CREDIT));
+        came->payload = PyBytes_FromStringAndSize(NULL, Py_MIN(came->length, Py_MAX(CREDIT, here)));
         if (came->payload == NULL) {
             PyErr_Clear(); /* memory is asked for once more, by who decodes it instead */
         }
@@ -2646,18 +2639,23 @@ ask_for(const Borrowing *self, const char *name)
     return 0;
 }
 
-/* Put all that came where the next who has the role finds it; -1 with an exception, and it is lost. */
+/* Put all that came where the next who has the role finds it, and let go of it here; -1 with an exception, and it is
+   lost. */
 static int
-keep_what_came(const Borrowing *self, const Came *came)
+keep_what_came(const Borrowing *self, Came *came)
 {
     PyObject *object = join_what_came(came);
     PyObject *box = PyList_New(0); /* the one that is there is empty, or this reader would not be fresh */
     int status = object == NULL || box == NULL ? -1 : PyList_Append(box, object);
 
     if (status == 0) {
+        if (came->payload != NULL && came->length > CREDIT) { /* its limit is the one that it has kept already */
+            put_in_slot(self->reader, &self->slots[IS_ADMITTED], Py_True);
+        }
         put_in_slot(self->reader, &self->slots[IS_FRESH], Py_False);
         put_in_slot(self->reader, &self->slots[BOX], box);
     }
+    Py_CLEAR(came->payload);
     Py_XDECREF(box);
     Py_XDECREF(object);
     return status;
@@ -2698,7 +2696,7 @@ raise_when_broken(const Borrowing *self, PyObject *error)
 
 /* Keep what came, with such an exception, which goes on; NULL. */
 static PyObject *
-keep_for_others(const Borrowing *self, const Came *came)
+keep_for_others(const Borrowing *self, Came *came)
 {
     PyObject *error = PyErr_GetRaisedException();
 
@@ -2711,7 +2709,7 @@ keep_for_others(const Borrowing *self, const Came *came)
 
 /* The first message of what came; or whatever Python makes of it. */
 static PyObject *
-make_of(const Borrowing *self, const Came *came, Py_ssize_t most)
+make_of(const Borrowing *self, Came *came, Py_ssize_t most)
 {
     PyObject *message = take_what_came(self, came);
 

@@ -48,7 +48,7 @@ class Heartbeat:
 class Base:
     """The class that a reader is made from."""
 
-    __slots__ = ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now", "_stream")
+    __slots__ = ("_box", "_connection", "_heartbeat", "_inbox", "_is_admitted", "_is_fresh", "_most", "_now", "_stream")
 
 
 class Lender(Base):
@@ -60,10 +60,12 @@ class Lender(Base):
 
     def __init__(self, compiled: Any, descriptor: int) -> None:
         self.told: List[Tuple[Any, ...]] = []
+        self.expected: List[int] = []
         self._box: List[Any] = []
         self._connection: Any = Told(compiled.Tally(), self)
         self._heartbeat: Any = Heartbeat()
         self._inbox: Any = Inbox()
+        self._is_admitted = False
         self._is_fresh = True
         self._most: Any = self._little
         self._now: Callable[[], Any] = lambda: 5.0
@@ -88,6 +90,10 @@ class Lender(Base):
     def give_back(self, got: Any) -> None:
         """See `Reader.give_back`."""
         self.tell("give back", got)
+
+    def _expect_blocks(self, size: int) -> None:
+        """See `wssync.protocol.memory.expect_blocks`."""
+        self.expected.append(size)
 
     def _note_interrupt(self) -> None:
         self.tell("struck", self._is_fresh)
@@ -154,7 +160,10 @@ def slots() -> Tuple[Any, ...]:
     """Those of them that a borrower is made with, in its order."""
     owned = (
         (Lender, ("asleep", "_descriptor", "lent", "_lock", "_unsealing", "_unsettled")),
-        (Base, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now", "_stream")),
+        (
+            Base,
+            ("_box", "_connection", "_heartbeat", "_inbox", "_is_admitted", "_is_fresh", "_most", "_now", "_stream"),
+        ),
         (Connection, ("closing_asked", "size_limit", "tally", "unfinished")),
         (Inbox, ("express", "has_had_messages")),
         (Heartbeat, ("heard_at",)),

@@ -14,6 +14,7 @@ from wssync.errors import ConnectionClosed, MessageTooBig
 from wssync.protocol.closing import CloseCode
 
 from .borrowing import SocketRig, in_each_form
+from .test_schedules import Point, before
 
 LONG = bytes(range(256)) * 2000
 DATA = frame(BINARY, LONG)
@@ -116,6 +117,56 @@ class WholeTests(unittest.TestCase):
         self.assertEqual(receiving.result(), LONG)
         saying.result()
 
+    @in_each_form
+    def test_suspended_before_the_first_byte(self, form: str) -> None:
+        """It stands in the row as the first, before one that came while the task was suspended."""
+        rig = SocketRig(self, form, threaded=True)
+        receiving = rig.receiving()
+        second = rig.receive(blocking=True)
+        rig.connection.suspend()
+        point = Point()
+        before(rig.connection, "receive_in_turn", point)
+        rig.say(DATA[:100_000])
+        point.wait()
+        self.assertEqual(rig.connection.tally.wire, 0)
+        point.go()
+        rig.connection.resume()
+        saying = Running(lambda: rig.say(DATA[100_000:], frame(TEXT, b"a")))
+        self.assertEqual(receiving.result(), LONG)
+        saying.result()
+        assert isinstance(second, Waiter)
+        self.assertTrue(second.wait(PATIENCE))
+        self.assertEqual(second.value, "a")
+
+    @in_each_form
+    def test_an_older_message_is_put_back(self, form: str) -> None:
+        """By another receive that was interrupted: it comes first, whoever has read on meanwhile."""
+        rig = SocketRig(self, form, threaded=True)
+        receiving = rig.receiving()
+        rig.say(DATA[:100_000])
+        receiving.until(lambda: rig.connection.count_progress() == 100_000 - 10)
+        rig.connection.put_back("older")
+        saying = Running(lambda: rig.say(DATA[100_000:]))
+        self.assertEqual(receiving.result(), "older")
+        self.assertEqual(rig.receive_blocking(), LONG)
+        saying.result()
+
+    @in_each_form
+    def test_a_limit_that_is_set_meanwhile(self, form: str) -> None:
+        """Rule 129: it is for messages that begin afterwards, whoever reads this one to its end."""
+        rig = SocketRig(self, form, threaded=True)
+        receiving = rig.receiving()
+        rig.say(DATA[:100_000])
+        receiving.until(lambda: rig.connection.count_progress() == 100_000 - 10)
+        rig.connection.size_limit = 1000
+        second = rig.receive(blocking=True)
+        saying = Running(lambda: rig.say(DATA[100_000:], frame(BINARY, b"b" * 1001)))
+        assert isinstance(second, Waiter)
+        self.assertTrue(second.wait(PATIENCE))
+        self.assertEqual(second.value, LONG)
+        saying.result()
+        self.assertIsInstance(receiving.error(), MessageTooBig)
+
 
 def interrupt() -> None:
     """Ctrl-C."""
@@ -186,6 +237,32 @@ class StepTests(unittest.TestCase):
         rig.say(frame(TEXT, b"a"))
         self.assertEqual(rig.receive_blocking(), "a")
         self.assertEqual(answers, [])
+
+    @cases((str(count), count) for count in (1, 2))
+    def test_an_interrupt_within_a_read_into_memory(self, count: int) -> None:
+        """TLS may have filled a part: who reads next has the same memory again, also where little is left."""
+        data = frame(BINARY, b"x" * 70_000)
+        rooms: List[int] = []
+        struck: List[int] = []
+        rig = SocketRig(self, "pure")
+        direct = rig.reader._direct
+        assert direct is not None
+        rig.reader._direct, rig.reader._most = None, (40_000,)
+
+        def recv_into(room: memoryview, patient: bool) -> int:
+            if len(rooms) == count - 1 and not struck:
+                struck.append(len(room))
+                raise KeyboardInterrupt
+            rooms.append(len(room))
+            return direct.recv_into(room, min(len(room), 20_000), 0)
+
+        rig.reader._recv_into = recv_into
+        rig.say(data, frame(TEXT, b"a"))
+        with self.assertRaises(KeyboardInterrupt):
+            rig.receive_blocking()
+        self.assertEqual([rig.receive_blocking(), rig.receive_blocking()], [b"x" * 70_000, "a"])
+        self.assertEqual(rooms, [70_010 - 40_000, 70_010 - 60_000])
+        self.assertEqual(struck, rooms[count - 1 : count])
 
     def test_an_alarm(self) -> None:
         """What a signal's handler raises may be an OSError: it is the caller's, and says nothing of the connection."""

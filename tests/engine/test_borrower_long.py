@@ -6,13 +6,17 @@ What does not depend on the length is in `test_borrower`, with the stand-ins tha
 from __future__ import annotations
 
 import errno
+import re
 import tracemalloc
 import unittest
+from pathlib import Path
 from typing import Any, Callable, Iterator, List, Sequence
 
+import wssync
 from tests.interrupts import Interrupt
 from tests.protocol.wire import BINARY, TEXT, frame, header
 from tests.threads import Running
+from wssync.protocol import unfinished
 
 from .test_borrower import BorrowerCase, strike
 
@@ -108,6 +112,18 @@ class WholeTests(LongCase):
             self.assertEqual(len(self.take_left()), 4096 + 30_000)
             self.setUp()
 
+    def test_how_memory_grows(self) -> None:
+        """As in Python: by the same numbers, and told before."""
+        self.step_by(self.pieces())
+        self.assertEqual(self.receive(), LONG)
+        self.assertEqual(self.lender.expected, [len(LONG)])
+        source = Path(wssync.__file__).with_name("_speedups.c").read_text(encoding="utf-8")
+        numbers = (("CREDIT", unfinished._CREDIT), ("CREDIT_FACTOR", unfinished._CREDIT_FACTOR))
+        for name, number in (*numbers, ("ROOM_FROM", unfinished.ROOM_FROM)):
+            found = re.search(rf"^#define {name} (.*?)(?: /\*.*)?$", source, re.M)
+            assert found is not None
+            self.assertEqual(eval(found[1]), number, name)
+
 
 class WayTests(LongCase):
     """Something comes in its way: Python goes on with what has come."""
@@ -157,6 +173,16 @@ class WayTests(LongCase):
         self.assertEqual(self.receive(), "gone on")
         self.assertEqual(self.take_left()[:5], frame(BINARY, b"one"))
 
+    def test_what_python_is_told(self) -> None:
+        """That the limit is kept, which may be another by now; of what is not long nothing is said."""
+        self.step_by(self.pieces()[:3], self.there.close)
+        self.left()
+        self.assertIs(self.lender._is_admitted, True)
+        self.setUp()
+        self.there.sendall(frame(BINARY, bytes(CREDIT))[:5000])
+        self.assertEqual(self.receive(), "gone on")
+        self.assertIs(self.lender._is_admitted, False)
+
     def test_too_long(self) -> None:
         """Rule 128: a limit is for Python to see."""
         self.lender._connection.size_limit = len(LONG) - 1
@@ -201,6 +227,17 @@ class InterruptTests(LongCase):
         self.step_by(self.pieces()[:4], lambda: live.append(True))
         self.alarm(handler)
         self.assertEqual(len(self.struck()), 4096 + 120_000)
+
+    def test_when_the_memory_grows(self) -> None:
+        """The C library is told before, in Python."""
+        self.lender.__dict__["_expect_blocks"] = strike
+        sending = Running(lambda: self.there.sendall(DATA))
+        came = self.struck()
+        self.assertGreater(len(came), CREDIT - 32 * 1024)
+        left = len(DATA) - len(came)
+        while left:
+            left -= len(self.here.recv(left))
+        sending.result()
 
     def test_a_look_that_fails(self) -> None:
         """Whether it is alone is asked of a queue, whose length may be anything."""

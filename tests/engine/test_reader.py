@@ -704,6 +704,18 @@ class SuspendTests(BorrowTestCase):
         self.assertEqual((slot.value, second.value), (LONG, "b"))
 
     @in_each_form
+    def test_suspended_while_the_engine_thread_reads(self, form: str) -> None:
+        """What it has fetched stays in the box; a borrower that is quicker after the resume begins with that."""
+        rig = SocketRig(self, form)
+        rig.say(frame(TEXT, b"a"))
+        rig.stream.after_recv = rig.connection.suspend
+        rig.reader.role.attempt(rig.reader.read)
+        rig.stream.after_recv = lambda: None
+        rig.connection.resume()
+        rig.say(frame(TEXT, b"b"))
+        self.assertEqual([rig.receive_blocking(), rig.receive_blocking()], ["a", "b"])
+
+    @in_each_form
     def test_the_message_stays(self, form: str) -> None:
         """Suspended while a borrower reads: what comes is kept as it is, and the borrower stands before all others."""
         for timeout, first in itertools.product((None, PATIENCE), ("short", LONG)):

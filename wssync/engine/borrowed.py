@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..errors import ConnectionClosed
 from ..hints import TYPE_CHECKING, List, Optional, Union, cast
+from ..protocol.memory import expect_blocks
 from ..protocol.messages import Decoded, begun
 from ..protocol.unfinished import ROOM_FROM
 from ..transport.clock import real_now
@@ -36,6 +37,8 @@ class BorrowedReader(Receiver):
         self._borrower: Optional[Borrower] = None  # the compiled form, where it can be used
         self._unsettled = False
         self._slot: Union[Message, Waiter[Message], None] = None
+
+    _expect_blocks = staticmethod(expect_blocks)  # for the compiled form
 
     def _read_one(self) -> Optional[Message]:
         """Nearly every message comes alone and whole: it is seen here, before anything is made for it. Read role.
@@ -80,7 +83,7 @@ class BorrowedReader(Receiver):
         something comes in the way of this one.
         """
         connection, tally, before = self._connection, self._connection.tally, self._decoded[0]
-        message = self._begin_long(before)
+        message = self._accept_long(before)
         if message is None:
             return None
         stored, left = message.stored, message.left
@@ -91,7 +94,8 @@ class BorrowedReader(Receiver):
             while arrived < left:
                 self._heartbeat.heard_at = self._now()
                 connection.unfinished = stored + arrived
-                if self._inbox.express is None:
+                express = self._inbox.express
+                if express is None or express:
                     return None
                 with message.room(arrived) as room:
                     self._fill(box, room, True)
@@ -103,31 +107,35 @@ class BorrowedReader(Receiver):
             self._lost(error)
             return None
         got = message.complete(b"")
-        if self._inbox.express is None:
+        express = self._inbox.express
+        if express is None or express:
             return None
+        self._decoded = before, box
+        self._slot = got  # no call from the line before to the caller: it is the one or the other's
         tally.wire += left
+        connection.unfinished = 0
         tally.received += stored + left
         tally.messages += 1
-        connection.unfinished = 0
         self._inbox.has_had_messages = True
         self._most = self._little if left > READ else self._much  # of the next one the start will do
-        self._slot = got
-        self._decoded = before, box  # no call from the line before to here: it is the one or the other's
         self._box = []
         self._is_fresh = True
         return got
 
-    def _begin_long(self, before: Decoded) -> Optional[UnfinishedMessage]:
-        """What has come is the start of a long binary message, and counts as decoded; `None`: it is something else."""
-        data, connection = self._box[0], self._connection
-        if not isinstance(data, bytes) or not (self._direct or self._recv_into):
+    def _accept_long(self, before: Decoded) -> Optional[UnfinishedMessage]:
+        """Take what has come as decoded, the start of a long binary message. `None`: it is something else, or who is
+        before this borrower is to be looked at first.
+        """
+        data, express = self._box[0], self._inbox.express
+        if not isinstance(data, bytes) or data[:1] != b"\x82" or not (self._direct or self._recv_into):
             return None
-        message = begun(data, 0, connection.size_limit)
-        if message is None or message.is_text:
+        message = begun(data, 0, self._limit)
+        if message is None or express is None or express:
             return None
         self._is_fresh = False
         self._decoded = before._replace(message=message), self._box
-        connection.tally.wire += len(data)
+        self._is_admitted = False
+        self._connection.tally.wire += len(data)
         return message
 
     def _read_for_caller(self, seconds: Optional[float]) -> Union[Message, Waiter[Message], None]:

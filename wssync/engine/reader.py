@@ -257,7 +257,10 @@ class Reader(BorrowedReader):
 _SLOTS = (
     (Reader, ("asleep", "_descriptor", "lent", "_lock", "_unsealing")),
     (BorrowedReader, ("_unsettled",)),
-    (Receiver, ("_box", "_connection", "_heartbeat", "_inbox", "_is_fresh", "_most", "_now", "_stream")),
+    (
+        Receiver,
+        ("_box", "_connection", "_heartbeat", "_inbox", "_is_admitted", "_is_fresh", "_most", "_now", "_stream"),
+    ),
     (State, ("closing_asked", "size_limit", "tally", "unfinished")),
     (Inbox, ("express", "has_had_messages")),
     (Heartbeat, ("heard_at",)),

@@ -53,6 +53,7 @@ class Receiver:
         "_direct",
         "_heartbeat",
         "_inbox",
+        "_is_admitted",
         "_is_fresh",
         "_most",
         "_now",
@@ -84,6 +85,8 @@ class Receiver:
         self._box: Box = []
         self._decoded: Tuple[Decoded, Optional[Box]] = (decoder.last, None)
         self._most = self._little
+        self._is_admitted = False
+        """Whether the message that begins in the box had begun to be read under the limit of that time, and kept it."""
         self._is_fresh = True
         """Whether nothing is left of what was read: the next byte begins a frame between messages."""
 
@@ -100,7 +103,7 @@ class Receiver:
         if not box:
             self._fetch(box, fetch)
             if self._connection.suspended:  # while it was waited for: it stays in the box, and the socket knows nothing
-                self.interrupted = True
+                self.interrupted, self._is_fresh = True, False
                 return None
         data = box[0]
         if data is None:
@@ -115,13 +118,14 @@ class Receiver:
             decoded = self._decoder.fill(decoded, wire)
         else:
             wire = len(data)
-            self._decoder.maximum_message_size = self._connection.size_limit
+            self._decoder.maximum_message_size = self._limit
             decoded = self._decoder.decode(decoded, data, basket(len(data)))
         messages = len(decoded.events)
         if not decoded.is_plain:
             messages = sum(isinstance(event, (str, bytes)) for event in decoded.events)
             decoded = decoded._replace(events=deque(decoded.events))  # type: ignore[arg-type] # to be taken one by one
         self._decoded = decoded, box
+        self._is_admitted = False
         connection = self._connection
         tally = connection.tally
         tally.wire += wire  # behind the commit, so that nothing is counted twice
@@ -132,6 +136,11 @@ class Receiver:
         if self._watch is not None:
             self._trace(self._watch, data, decoded)
         return decoded
+
+    @property
+    def _limit(self) -> Optional[int]:
+        """How long the message may be that begins in the box."""
+        return None if self._is_admitted else self._connection.size_limit
 
     def _trace(self, watch: FrameWatch, data: Union[bytes, int], decoded: Decoded) -> None:
         if isinstance(data, int):

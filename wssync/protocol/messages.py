@@ -193,7 +193,7 @@ class Decoder:
         releases it, and calls `fill`; who was interrupted may ask again and put the same bytes there again.
         """
         message = last.message
-        if message is None or message.left < ROOM_FROM or message.needs_work:
+        if message is None or message.needs_work or (message.left < ROOM_FROM and not message.had_room_to_end):
             return None
         return message.room(0)
 
@@ -351,7 +351,7 @@ def begun(data: bytes, position: int, limit: Optional[int]) -> Optional[Unfinish
     message = UnfinishedMessage(header, limit)
     try:
         message.begin_frame(header)
-        message.store(message.take(data, payload))
+        message.store_start(data, payload)
     except ConnectionClosed:
         return None
     return message

@@ -52,6 +52,8 @@ class UnfinishedMessage:
         self._unfinished = b""  # the bytes of a character that the next piece may complete
         self._announced = 0  # bytes of payload in all frames so far, as they are on the wire
         self._empty = 0
+        self.had_room_to_end = False
+        """Whether somebody had the room for its last bytes. Whoever has begun to fill that must have it again."""
 
     def copy(self) -> UnfinishedMessage:
         """Give one that goes on from here; both write to the same buffer, at the places where their bytes belong."""
@@ -99,12 +101,24 @@ class UnfinishedMessage:
             self._unfinished = check_text(self._unfinished + piece)
         self._write(piece)
 
+    def store_start(self, data: bytes, position: int) -> None:
+        """Keep all that there is from `position` on, less than is left of this frame, which needs no work. It may be
+        long, and is not copied on the way. Raises what `store` does.
+        """
+        if self.is_text:
+            self.store(self.take(data, position))
+            return
+        piece = memoryview(data)[position:]
+        self.left -= len(piece)
+        self._write(piece)
+
     def room(self, arrived: int) -> memoryview:
         """Give the place in the buffer for the next bytes of this frame, which need no work.
 
         So many bytes, less than are left, have `arrived` in the rooms that were given since the last `filled`.
         """
         left, start = self.left - arrived, self.stored + arrived
+        self.had_room_to_end = left < ROOM_FROM
         if self._reserved - start < min(left, ROOM_FROM):
             self._reserve(start + _worth(left, start), start)
         assert self._buffer is not None
@@ -130,7 +144,7 @@ class UnfinishedMessage:
         self.size = len(piece)
         return decode_text(piece) if self.is_text else piece
 
-    def _write(self, piece: bytes) -> None:
+    def _write(self, piece: Union[bytes, memoryview]) -> None:
         start, end = self.stored, self.stored + len(piece)
         if self._buffer is None or end > self._reserved:
             self._reserve(end, start)
