@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import unittest
 from typing import Any, Callable, List, Optional
 from unittest import mock
@@ -276,22 +277,33 @@ class StepTests(unittest.TestCase):
         self.assertIsNone(rig.connection.cause)
         self.go_on(rig)
 
-    def test_a_reset(self) -> None:
-        """Rule 176: 1006, with the cause kept."""
+    def lost(self, act: Callable[[SocketRig], object]) -> ConnectionClosed:
+        """The error with which the connection ends when the peer does that in the middle of a message."""
         rig = SocketRig(self, "pure")
         rig.send("never read")
         rig.say(DATA[:5000])
         rig.reader._most = (4096,)
         fill = rig.reader._fill
 
-        def close_first(box: List[Any], room: memoryview, is_patient: bool) -> None:
-            rig.peer.close()
+        def act_first(box: List[Any], room: memoryview, is_patient: bool) -> None:
+            act(rig)
             fill(box, room, is_patient)
 
-        with mock.patch.object(rig.reader, "_fill", close_first):
+        with mock.patch.object(rig.reader, "_fill", act_first):
             self.assertIsNone(rig.reader.borrow(None))
         assert isinstance(rig.connection.cause, ConnectionClosed)
-        self.assertIsInstance(rig.connection.cause.__cause__, ConnectionResetError)
+        return rig.connection.cause
+
+    def test_a_reset(self) -> None:
+        """Rule 176: 1006, with the cause kept."""
+        error = self.lost(lambda rig: rig.peer.close())
+        self.assertEqual(error.code, CloseCode.ABNORMAL_CLOSURE)
+        self.assertIsInstance(error.__cause__, ConnectionResetError)
+
+    def test_the_end(self) -> None:
+        """Rule 176: so is the end of the stream, which has no cause."""
+        error = self.lost(lambda rig: rig.peer.shutdown(socket.SHUT_WR))
+        self.assertEqual((error.code, error.__cause__), (CloseCode.ABNORMAL_CLOSURE, None))
 
     @cases(between=(2, None, [LONG]), behind_the_last=(-(-(len(DATA) - 5000) // 50_000), LONG, ["a"]))
     def test_the_way_closes(self, count: int, got: Optional[Message], handled: List[Message]) -> None:
