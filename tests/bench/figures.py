@@ -71,7 +71,7 @@ def judge(row: Row, limit: Limit, client: str, results: Results) -> str:
     """Whether `client`, one of the two builds of wssync, keeps the limit; empty if that asks nothing of it.
 
     Beside a ratio that was missed stands the bare socket's, what the system takes for the same bytes; and what it takes
-    with masking in Python, with memory for each message, or with a thread, where that build of wssync has them too.
+    with masking in Python, memory for each message, zlib or a thread, where that build of wssync has them too.
     """
     bound = limit.bound(client)
     if bound is None:
@@ -101,6 +101,8 @@ def _floors(row: Row, client: str, than: str, results: Results) -> Iterator[Tupl
         yield "with a thread", floor
     elif row.case.endswith("receive-1m"):
         yield "with memory for each", floor
+    elif row.case.startswith("compressed"):
+        yield "with zlib", floor
     elif client == PURE:
         yield "masked in Python", floor
 

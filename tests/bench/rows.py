@@ -32,7 +32,7 @@ cases in which that is most of what comes on top."""
 
 CLIENTS: Dict[str, str] = {
     "raw": "raw socket",
-    FLOOR: "raw socket, masked in Python, with memory for each message, with a thread",
+    FLOOR: "raw socket and what nobody gets round",
     PURE: "wssync, pure Python",
     ACCELERATED: "wssync, accelerated",
     "websocket-client": "websocket-client",

@@ -85,11 +85,11 @@ class VerdictTests(unittest.TestCase):
         self.assertEqual(judge(self.row, self.limit, ACCELERATED, found), "missed: 0.4 > 0.25 x websockets")
 
     def test_a_miss_is_beside_what_nobody_gets_round(self) -> None:
-        """The bare socket for both builds; masking in Python for the one that does it; memory and threads for both."""
+        """The bare socket for both builds; masking in Python for one; memory, zlib, threads for both."""
         figures: Dict[str, float] = {"websockets": 10, PURE: 9, ACCELERATED: 9, "raw": 2, FLOOR: 4}
         found = Results()
         for client, figure in figures.items():
-            for case in ("x", "connect", "receive-1m"):
+            for case in ("x", "connect", "receive-1m", "compressed-x"):
                 found.add(client, case, {"figures": {"cpu": figure}})
         raw, masked, thread = "the bare socket: 0.2", "masked in Python: 0.4", "with a thread: 0.4"
         for case, client, least in (
@@ -98,6 +98,7 @@ class VerdictTests(unittest.TestCase):
             ("connect", PURE, f"{raw}, {thread}"),
             ("connect", ACCELERATED, f"{raw}, {thread}"),
             ("receive-1m", ACCELERATED, f"{raw}, with memory for each: 0.4"),
+            ("compressed-x", ACCELERATED, f"{raw}, with zlib: 0.4"),
         ):
             with self.subTest(case, client=client):
                 said = judge(self.row._replace(case=case), self.limit, client, found)

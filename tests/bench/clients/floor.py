@@ -1,9 +1,9 @@
 """The floor of a client in Python: what `raw` does, and what no such client gets round.
 
-Each frame is masked by wssync's function that does it without the accelerator, always with the same key; before that it
-is compressed as wssync does, where that is asked for. A message that is received has memory of its own. Each connection
-has a thread, which opens it and closes it. Nothing is promised: who else sends is not looked at, nothing is checked,
-nothing is counted.
+Each frame is masked by wssync's function that does it without the accelerator, always with the same key; or, where that
+is asked for, it is compressed with the settings that wssync has, and not masked. A message that is received has memory
+of its own. Each connection has a thread, which opens it and closes it. Nothing is promised: who else sends is not
+looked at, nothing is checked, nothing is counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Callable, Deque, List
 
 from tests.bench.clients import raw
 from tests.bench.clients.orders import Line, Meter, Order
-from tests.bench.clients.raw import answer_length
+from tests.bench.clients.raw import answer_length, frame
 from wssync.protocol.deflate import DeflateOptions
 from wssync.protocol.frames import encode_frame
 
@@ -95,6 +95,6 @@ def _squeezing(send: Callable[[bytes], Any]) -> Callable[[str], Any]:
 
     def squeeze(text: str) -> None:
         data = stream.compress(text.encode()) + stream.flush(zlib.Z_SYNC_FLUSH)
-        send(encode_frame(0xC1, data[:-4], KEY))  # without what ends each (RFC 7692 section 7.2.1)
+        send(frame(data[:-4], 0x41))  # without what ends each (RFC 7692 section 7.2.1)
 
     return squeeze
