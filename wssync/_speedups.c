@@ -2347,19 +2347,28 @@ complete_header(const Borrowing *self, Came *came, uint64_t *length)
     return size == 2 || read_long_length(came->header + 2, size - 2, came->header[1], length) > 0;
 }
 
-/* Put on record that something was heard, and how much there is of a message that is not complete; -1 with an
-   exception. */
+/* What the clock says. NULL: there is none, or with an exception. */
+static PyObject *
+ask_clock(const Borrowing *self)
+{
+    PyObject *clock = in_slot(self->reader, &self->slots[NOW]), *now;
+
+    if (clock == NULL) {
+        return NULL;
+    }
+    Py_INCREF(clock);
+    now = PyObject_CallNoArgs(clock);
+    Py_DECREF(clock);
+    return now;
+}
+
+/* Put on record that something was heard, and how much there is of a message that is not complete; -1 if there is no
+   clock, or with an exception. */
 static int
 note_progress(const Borrowing *self, Py_ssize_t unfinished)
 {
-    PyObject *clock = in_slot(self->reader, &self->slots[NOW]), *now = NULL, *size;
+    PyObject *size = PyLong_FromSsize_t(unfinished), *now = size == NULL ? NULL : ask_clock(self);
 
-    Py_XINCREF(clock);
-    size = clock == NULL ? NULL : PyLong_FromSsize_t(unfinished);
-    if (size != NULL) {
-        now = PyObject_CallNoArgs(clock);
-    }
-    Py_XDECREF(clock);
     if (now != NULL) {
         put_in_slot(self->heartbeat, &self->slots[HEARD_AT], now);
         put_in_slot(self->connection, &self->slots[UNFINISHED], size);
@@ -2412,10 +2421,7 @@ wait_for_payload(const Borrowing *self, Came *came)
             }
             continue;
         }
-        if (note_progress(self, came->filled) < 0) {
-            return -1;
-        }
-        if (is_alone(self) != 1) {
+        if (note_progress(self, came->filled) < 0 || is_alone(self) != 1) {
             return PyErr_Occurred() ? -1 : 0;
         }
         received = wait_for_bytes(self, to, room);
@@ -2604,14 +2610,12 @@ are_several(const Came *came)
 static PyObject *
 take_what_came(const Borrowing *self, const Came *came)
 {
-    PyObject *clock = in_slot(self->reader, &self->slots[NOW]), *now, *message = NULL;
+    PyObject *now, *message = NULL;
 
-    if (clock == NULL || came->size == 0 || (came->whole < came->size && !is_complete(came))) {
+    if (came->size == 0 || (came->whole < came->size && !is_complete(came))) {
         return NULL;
     }
-    Py_INCREF(clock);
-    now = PyObject_CallNoArgs(clock);
-    Py_DECREF(clock);
+    now = ask_clock(self);
     if (now == NULL) {
         return NULL;
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import unittest
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Tuple
 from unittest import mock
 
 from tests.protocol.wire import BINARY, TEXT, frame
@@ -23,6 +23,14 @@ DATA = frame(BINARY, LONG)
 
 class WholeTests(unittest.TestCase):
     """What comes of it, in each form."""
+
+    def half_way(self, form: str) -> Tuple[SocketRig, Running[Message]]:
+        """A borrower that waits for the rest: 100,000 bytes have come."""
+        rig = SocketRig(self, form, threaded=True)
+        receiving = rig.receiving()
+        rig.say(DATA[:100_000])
+        receiving.until(lambda: rig.connection.count_progress() == 100_000 - 10)
+        return rig, receiving
 
     @in_each_form
     def test_it_is_read_to_its_end(self, form: str) -> None:
@@ -92,10 +100,7 @@ class WholeTests(unittest.TestCase):
     @in_each_form
     def test_somebody_comes_meanwhile(self, form: str) -> None:
         """Who queues up while it waits for the rest stands before it in the row: there is no message yet."""
-        rig = SocketRig(self, form, threaded=True)
-        receiving = rig.receiving()
-        rig.say(DATA[:100_000])
-        receiving.until(lambda: rig.connection.count_progress() == 100_000 - 10)
+        rig, receiving = self.half_way(form)
         second = rig.receive(blocking=True)
         saying = Running(lambda: rig.say(DATA[100_000:], frame(TEXT, b"a")))
         self.assertEqual(receiving.result(), "a")
@@ -107,10 +112,7 @@ class WholeTests(unittest.TestCase):
     @in_each_form
     def test_a_suspended_task(self, form: str) -> None:
         """What comes is kept as it is; the message comes whole when the task goes on."""
-        rig = SocketRig(self, form, threaded=True)
-        receiving = rig.receiving()
-        rig.say(DATA[:100_000])
-        receiving.until(lambda: rig.connection.count_progress() == 100_000 - 10)
+        rig, receiving = self.half_way(form)
         rig.connection.suspend()
         rig.say(DATA[100_000:200_000])
         rig.connection.resume()
@@ -142,10 +144,7 @@ class WholeTests(unittest.TestCase):
     @in_each_form
     def test_an_older_message_is_put_back(self, form: str) -> None:
         """By another receive that was interrupted: it comes first, whoever has read on meanwhile."""
-        rig = SocketRig(self, form, threaded=True)
-        receiving = rig.receiving()
-        rig.say(DATA[:100_000])
-        receiving.until(lambda: rig.connection.count_progress() == 100_000 - 10)
+        rig, receiving = self.half_way(form)
         rig.connection.put_back("older")
         saying = Running(lambda: rig.say(DATA[100_000:]))
         self.assertEqual(receiving.result(), "older")
@@ -155,10 +154,7 @@ class WholeTests(unittest.TestCase):
     @in_each_form
     def test_a_limit_that_is_set_meanwhile(self, form: str) -> None:
         """Rule 129: it is for messages that begin afterwards, whoever reads this one to its end."""
-        rig = SocketRig(self, form, threaded=True)
-        receiving = rig.receiving()
-        rig.say(DATA[:100_000])
-        receiving.until(lambda: rig.connection.count_progress() == 100_000 - 10)
+        rig, receiving = self.half_way(form)
         rig.connection.size_limit = 1000
         second = rig.receive(blocking=True)
         saying = Running(lambda: rig.say(DATA[100_000:], frame(BINARY, b"b" * 1001)))

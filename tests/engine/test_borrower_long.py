@@ -183,6 +183,12 @@ class WayTests(LongCase):
         self.assertEqual(self.receive(), "gone on")
         self.assertIs(self.lender._is_admitted, False)
 
+    def test_without_a_clock(self) -> None:
+        """Nothing can be put on record, so it is not waited here."""
+        del self.lender._now
+        self.there.sendall(DATA[:5000])
+        self.left()
+
     def test_too_long(self) -> None:
         """Rule 128: a limit is for Python to see."""
         self.lender._connection.size_limit = len(LONG) - 1

@@ -94,8 +94,7 @@ class BorrowedReader(Receiver):
             while arrived < left:
                 self._heartbeat.heard_at = self._now()
                 connection.unfinished = stored + arrived
-                express = self._inbox.express
-                if express is None or express:
+                if not self._is_alone:
                     return None
                 with message.room(arrived) as room:
                     self._fill(box, room, True)
@@ -107,8 +106,7 @@ class BorrowedReader(Receiver):
             self._lost(error)
             return None
         got = message.complete(b"")
-        express = self._inbox.express
-        if express is None or express:
+        if not self._is_alone:
             return None
         self._decoded = before, box
         self._slot = got  # no call from the line before to the caller: it is the one or the other's
@@ -126,11 +124,11 @@ class BorrowedReader(Receiver):
         """Take what has come as decoded, the start of a long binary message. `None`: it is something else, or who is
         before this borrower is to be looked at first.
         """
-        data, express = self._box[0], self._inbox.express
+        data = self._box[0]
         if not isinstance(data, bytes) or data[:1] != b"\x82" or not (self._direct or self._recv_into):
             return None
         message = begun(data, 0, self._limit)
-        if message is None or express is None or express:
+        if message is None or not self._is_alone:
             return None
         self._is_fresh = False
         self._decoded = before._replace(message=message), self._box

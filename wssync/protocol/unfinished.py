@@ -177,10 +177,10 @@ class UnfinishedMessage:
 def _worth(left: int, stored: int) -> int:
     """How much memory what is `stored` is worth, for the `left` bytes of this frame.
 
-    The buffer grows when it is full, not with each read, and then to the end of the message or a power of a fourth
-    of that: all steps are long ones, and what was too short adds up to a third of the message. Else more memory
-    would be asked for than was ever given back at once, which the C library fetches from the system, for each
-    message anew; that costs several times what filling it costs.
+    The buffer grows when it is full, not with each read, and then to the end of the message or a power of a fourth of
+    that: all steps are long ones, and what was too short adds up to a third of the message. Else more memory would be
+    asked for than was ever given back at once, which the C library fetches from the system, for each message anew; that
+    costs several times what filling it costs.
     """
     end, most = stored + left, stored + max(_CREDIT, _CREDIT_FACTOR * stored)
     while end > most:
